@@ -1,0 +1,60 @@
+package cyruslab
+
+import (
+	"os"
+	"testing"
+)
+
+// Start brings up a server for one test, in a folder below /tmp that user cyrus reaches (t.TempDir is for its owner only).
+// Both are gone when the test ends.
+func Start(t testing.TB, o Options) *Lab {
+	t.Helper()
+	dir, err := os.MkdirTemp("/tmp", "cyruslab-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	l, err := New(dir, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := l.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return l
+}
+
+// Must fails the test for each error that is not nil: cyruslab.Must(t, c.Create("INBOX.A"), c.Subscribe("INBOX.A")).
+func Must(t testing.TB, errs ...error) {
+	t.Helper()
+	for _, err := range errs {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// MustLogin logs user in; the connection is closed when the test ends.
+func (l *Lab) MustLogin(t testing.TB, user string) *Client {
+	t.Helper()
+	c, err := l.Login(user)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// MustAddUsers makes users.
+func (l *Lab) MustAddUsers(t testing.TB, names ...string) {
+	t.Helper()
+	Must(t, l.AddUsers(names...))
+}
