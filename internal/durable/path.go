@@ -1,0 +1,52 @@
+package durable
+
+import (
+	"os"
+	"path/filepath"
+)
+
+// SyncDir makes the names in a folder durable: files created, renamed and removed there.
+func SyncDir(dir string) error {
+	return do("syncdir", dir, func() error {
+		d, err := os.Open(dir)
+		if err != nil {
+			return err
+		}
+		defer d.Close()
+		return d.Sync()
+	})
+}
+
+// Rename renames a file within one folder, replacing what had the name, and syncs the folder.
+// After an error either name may hold after a power loss.
+func Rename(from, to string) error {
+	if err := do("rename", to, func() error { return os.Rename(from, to) }); err != nil {
+		return err
+	}
+	return SyncDir(filepath.Dir(to))
+}
+
+// WriteFile puts a file with data, mode 0600, in the place of path: whole and durable when it returns without an error,
+// the old one or the new one, but nothing between, when it does not.
+func WriteFile(path string, data []byte) error {
+	tmp := path + ".tmp"
+	if err := os.Remove(tmp); err != nil && !os.IsNotExist(err) { // of a crash
+		return err
+	}
+	f, err := Create(tmp)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		os.Remove(tmp)
+		return err
+	}
+	return Rename(tmp, path)
+}
