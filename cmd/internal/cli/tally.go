@@ -1,0 +1,57 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+
+	"backupfs/archive"
+)
+
+// Tally turns the outcomes of many users into one error. The users themselves were reported already.
+type Tally struct {
+	total, failed, partial int
+	first                  error
+	damaged                error
+}
+
+// Add counts a user: err if the user failed, problems if the user was done but not all of the messages.
+func (t *Tally) Add(err error, problems bool) {
+	t.total++
+	switch {
+	case err != nil:
+		t.failed++
+	case problems:
+		t.partial++
+	}
+	if err != nil && t.first == nil {
+		t.first = err
+	}
+	if errors.Is(err, archive.ErrDamaged) && t.damaged == nil {
+		t.damaged = err
+	}
+}
+
+// Err is nil if all was well. One user's error is returned as it is.
+func (t *Tally) Err() error {
+	switch {
+	case t.failed == 0 && t.partial == 0:
+		return nil
+	case t.total == 1 && t.failed == 1:
+		return t.first
+	case t.damaged != nil:
+		return fmt.Errorf("%s: %w", t.summary(), archive.ErrDamaged)
+	case t.failed == t.total:
+		return fmt.Errorf("all %d users failed, the first: %w", t.total, t.first)
+	}
+	return fmt.Errorf("%s: %w", t.summary(), ErrPartial)
+}
+
+func (t *Tally) summary() string {
+	switch {
+	case t.failed == 0:
+		return fmt.Sprintf("%d of %d users with problems", t.partial, t.total)
+	case t.partial == 0:
+		return fmt.Sprintf("%d of %d users failed", t.failed, t.total)
+	}
+	return fmt.Sprintf("%d of %d users failed, %d with problems", t.failed, t.total, t.partial)
+}
