@@ -123,8 +123,9 @@ func ParseIndex(b []byte) (*Index, error) {
 	return ix, nil
 }
 
-// Marshal returns the file of ix.Version. It computes StartOffset, NumRecords and all CRCs; other fields are written as
-// they are, and those that the version lacks are left out. A value that its field cannot hold is an error.
+// Marshal returns the file of ix.Version. It computes StartOffset, NumRecords, all CRCs, and RecordSize where that is none
+// of the version; other fields are written as they are, and those that the version lacks are left out. A value that its
+// field cannot hold is an error.
 func (ix *Index) Marshal() ([]byte, error) {
 	l, ok := layouts[ix.Version]
 	if !ok {
