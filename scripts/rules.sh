@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # House rules that no linter knows: each a search that must find nothing, with the reason that is printed if it does.
 set -uo pipefail
+shopt -s lastpipe # report, the last of a pipe, sets bad in this shell
 cd "$(dirname "$0")/.."
 
 bad=0
