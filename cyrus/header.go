@@ -71,12 +71,14 @@ func parseOldHeader(b []byte, end int) (*Header, error) {
 	return h, nil
 }
 
-// withoutUnused takes the unused bits off the end.
+// withoutUnused takes the unused bits off the end; nil if none is used.
 func withoutUnused(flags []string) []string {
-	for len(flags) > 0 && flags[len(flags)-1] == "" {
-		flags = flags[:len(flags)-1]
+	for n := len(flags); n > 0; n-- {
+		if flags[n-1] != "" {
+			return flags[:n]
+		}
 	}
-	return flags
+	return nil
 }
 
 func cutLine(b []byte, ok bool) (line string, rest []byte, _ bool) {

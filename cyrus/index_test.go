@@ -79,8 +79,8 @@ func asPerl[T any](ops []op[T], v *T) map[string]string {
 			s = fmt.Sprintf("%032b%032b%032b%032b", p[0], p[1], p[2], p[3])
 		case *GUID:
 			s = p.String()
-		default:
-			s = fmt.Sprint(p)
+		case *[12]byte:
+			s = fmt.Sprintf("%x", *p)
 		}
 		m[o.name] = s
 	}
