@@ -1,0 +1,97 @@
+package backup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"backupfs/source"
+)
+
+// maxRounds is how often a run lists the mailboxes again because one of them was gone when its turn came. A folder that was
+// renamed in between, in the layout by names, is found by the next round.
+const maxRounds = 3
+
+// errListed: a mailbox that the server lists, again and again, and that is not there.
+var errListed = errors.New("the server lists it, but has no files of it")
+
+// folders brings the archive's folders and names to what the server has.
+func (r *run) folders(ctx context.Context) error {
+	done := make(map[string]bool) // folder ids
+	for round := 1; ; round++ {
+		boxes, err := r.src.Mailboxes(ctx, r.user.Name)
+		if err != nil {
+			return err
+		}
+		if err := r.unlinkVanished(boxes); err != nil {
+			return err
+		}
+		gone := 0
+		ids := folderIDs(boxes)
+		for i, m := range boxes {
+			id := ids[i]
+			r.now.Folder, r.now.FoldersDone, r.now.Folders = m.Archived, i, len(boxes)
+			r.progress()
+			if !done[id] {
+				err = r.folder(ctx, m, id)
+			} else {
+				err = r.link(m.Archived, id)
+			}
+			switch {
+			case errors.Is(err, source.ErrGone) && round < maxRounds:
+				gone++
+			case errors.Is(err, source.ErrGone):
+				r.problem(m.Archived, 0, errListed)
+				err = r.unlink(m.Archived)
+			default:
+				done[id] = true
+			}
+			if err != nil && !errors.Is(err, source.ErrGone) {
+				return err
+			}
+		}
+		if gone == 0 {
+			slices.Sort(r.marker.Skipped)
+			return nil
+		}
+	}
+}
+
+// folder brings one folder to what the server has. source.ErrGone if it vanished after it was listed; any other error
+// ends the run.
+func (r *run) folder(ctx context.Context, m source.Mailbox, id string) error {
+	st, ok := r.states[id]
+	_, hasIndex := st.Metas["cyrus.index"]
+	if ok && hasIndex && m.Fingerprint != "" && m.Fingerprint == st.Fingerprint {
+		return r.link(m.Archived, id) // unchanged
+	}
+	err := r.fetch(ctx, m, id, st)
+	switch {
+	case err == nil:
+		return r.link(m.Archived, id)
+	case r.fatal != nil:
+		return r.fatal
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, source.ErrGone):
+		return err
+	}
+	// It is locked, or damaged. The others go on; the folder stands as the run before left it.
+	r.problem(m.Archived, 0, err)
+	r.marker.Skipped = append(r.marker.Skipped, m.Archived)
+	if hasIndex {
+		return r.link(m.Archived, id)
+	}
+	return r.unlink(m.Archived) // of another folder that had the name
+}
+
+func (r *run) progress() {
+	if r.opts.Progress != nil {
+		r.now.Messages, r.now.Bytes = r.marker.NewMessages, r.marker.NewBytes
+		r.opts.Progress(r.now)
+	}
+}
+
+// wrap names the folder in an error.
+func wrap(m source.Mailbox, err error) error { return fmt.Errorf("%s: %w", m.Archived, err) }

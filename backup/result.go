@@ -1,0 +1,60 @@
+package backup
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"backupfs/archive"
+)
+
+// ErrBefore: a run was to begin before the user's last one.
+var ErrBefore = errors.New("a run cannot begin before the one before it")
+
+// Options of a run.
+type Options struct {
+	At       time.Time // when the run is said to have begun, not before the last one; zero means now
+	Append   archive.AppendOptions
+	Progress func(Progress)
+}
+
+// Progress of a run, called often; it must be quick.
+type Progress struct {
+	Folder               string
+	Folders, FoldersDone int
+	Messages             int   // appended so far
+	Bytes                int64 // appended so far
+}
+
+// Problem is something that could not be backed up as it should: it makes exit code 3.
+type Problem struct {
+	Folder string
+	UID    uint32 // 0: the whole folder
+	Err    error
+}
+
+func (p Problem) Error() string {
+	if p.UID == 0 {
+		return fmt.Sprintf("%s: %v", p.Folder, p.Err)
+	}
+	return fmt.Sprintf("%s: message %d: %v", p.Folder, p.UID, p.Err)
+}
+
+func (p Problem) Unwrap() error { return p.Err }
+
+// Problems with single messages.
+var (
+	// ErrMismatch: the file's bytes are not those that the server's index describes. They are stored as found.
+	ErrMismatch = errors.New("the file does not match the server's index; stored as found")
+	// ErrMissing: the index lists a message that the server has no readable file for.
+	ErrMissing = errors.New("the server has no readable file for it")
+)
+
+// Result of a run.
+type Result struct {
+	Run       archive.Run
+	Problems  []Problem
+	Recovered archive.Recovered
+	Changed   int   // folders whose mail, flags or meta files were stored
+	Index     error // why the index could not be brought up to date. The run is on disk; the next one, or a reindex, mends it
+}

@@ -1,0 +1,159 @@
+package backup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"time"
+
+	"backupfs/archive"
+	"backupfs/cyrus"
+	"backupfs/index"
+	"backupfs/internal/store"
+	"backupfs/source"
+)
+
+// run is one run of one user. The user's lock in the store is held by whoever made it; one goroutine uses it.
+type run struct {
+	src     source.Source
+	user    store.User
+	opts    Options
+	started time.Time // by our clock, for Ended
+	begun   time.Time // as it is written
+
+	app   *archive.Appender
+	arch  *archive.Archive // the same file, for reading
+	ix    *index.Index
+	last  archive.Run // zero if this is the first
+	cache *archive.Cache
+
+	states map[string]index.State // of the last run, by folder id
+	names  map[string]string      // archived name to folder id, as the archive has it by now
+	sums   map[string]total       // of the folders that were fetched in this run
+	added  map[cyrus.GUID]int64   // messages appended in this run, and their sizes
+
+	marker archive.Marker
+	result Result
+	now    Progress
+	buf    []byte // of one small message
+	fatal  error  // why a callback of the source ended the run
+}
+
+// commit is a run from the first byte to the last, in the order that everything depends on.
+func (r *run) commit(ctx context.Context) error {
+	// 1. Recover and open the archive, on every day and not only after a crash. A crash before leaves nothing of ours; a crash
+	//    inside leaves the torn bytes where they are, or a second copy of them aside: the next run's recovery goes on.
+	if err := r.open(); err != nil {
+		return err
+	}
+	// 2. Bring the index up to the archive's last run: another tool's, or ours of which step 6 failed. A crash inside leaves
+	//    an index that is behind: this step of the next run mends it.
+	if err := r.ix.CatchUp(ctx, r.arch, nil); err != nil {
+		return fmt.Errorf("index: %w", err)
+	}
+	if err := r.load(); err != nil {
+		return err
+	}
+	// 3. Append what changed: the user's own files, then folder by folder the messages, the cyrus.index that needs them, the
+	//    other meta files, the link. A crash inside, or up to the end of step 5, leaves members behind the last marker:
+	//    a run that did not happen. The next run's step 1 moves them aside, and its step 3 fetches again.
+	if err := r.userFiles(ctx); err != nil {
+		return err
+	}
+	if err := r.folders(ctx); err != nil {
+		return err
+	}
+	if err := r.sum(); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	// 4. Sync: no marker may be on disk before what it stands for.
+	// 5. Append the marker, sync. From here on the run exists. A crash behind it leaves an index that is behind, see 2.
+	var err error
+	if r.result.Run, err = r.app.Finish(r.marker); err != nil {
+		return err
+	}
+	// 6. Bring the index up to date, from the archive, as in 2. It is a cache: that it fails is told, and the run stands.
+	r.result.Index = r.ix.CatchUp(ctx, r.arch, nil)
+	return nil
+}
+
+// open opens index and archive, and settles when the run begins.
+func (r *run) open() (err error) {
+	if r.ix, err = index.OpenWrite(r.user.Index()); err != nil {
+		return err
+	}
+	path, err := r.user.Archive()
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		r.begun = r.when()
+		r.app, err = archive.Create(r.user.Dir, r.begun, r.opts.Append)
+	case err == nil:
+		var hint archive.Position
+		if status, err := r.ix.Status(); err == nil && status.Archive == filepath.Base(path) {
+			hint = status.End
+		}
+		r.app, r.result.Recovered, err = archive.OpenAppend(path, hint, r.opts.Append)
+	}
+	if err != nil {
+		return err
+	}
+	if last, ok := r.app.Last(); ok {
+		r.last = last
+	}
+	if r.begun = r.when(); r.begun.Before(r.last.Begun) {
+		if !r.opts.At.IsZero() {
+			return fmt.Errorf("%w: %s is before %s", ErrBefore,
+				r.begun.Format(time.RFC3339), r.last.Begun.UTC().Format(time.RFC3339))
+		}
+		r.begun = r.last.Begun.UTC() // the clock was put back
+	}
+	r.arch, err = archive.Open(r.app.Path())
+	return err
+}
+
+// when is the time at which the run is said to begin.
+func (r *run) when() time.Time {
+	if r.opts.At.IsZero() {
+		return r.started.UTC().Truncate(time.Second)
+	}
+	return r.opts.At.UTC().Truncate(time.Second)
+}
+
+// load reads from the index what the archive has as of the last run.
+func (r *run) load() (err error) {
+	if r.states, err = r.ix.States(); err != nil {
+		return fmt.Errorf("index: %w", err)
+	}
+	r.names = make(map[string]string)
+	for id, st := range r.states {
+		for _, name := range st.Names {
+			r.names[name] = id
+		}
+	}
+	r.sums = make(map[string]total)
+	r.added = make(map[cyrus.GUID]int64)
+	r.marker = archive.Marker{User: r.user.Name, Source: r.src.Name(), Begun: r.begun}
+	return nil
+}
+
+// close gives the files back. Whatever was to be on disk was synced before, so an error here loses nothing.
+func (r *run) close() {
+	if r.app != nil {
+		r.app.Close()
+	}
+	if r.arch != nil {
+		r.arch.Close()
+	}
+	if r.ix != nil {
+		r.ix.Close()
+	}
+}
+
+func (r *run) problem(folder string, uid uint32, err error) {
+	r.result.Problems = append(r.result.Problems, Problem{Folder: folder, UID: uid, Err: err})
+}

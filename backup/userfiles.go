@@ -1,0 +1,28 @@
+package backup
+
+import (
+	"context"
+	"fmt"
+
+	"backupfs/index"
+)
+
+// userFiles stores the user's own files, seen and sub, that changed. They are small and compared by content.
+func (r *run) userFiles(ctx context.Context) error {
+	files, err := r.src.UserFiles(ctx, r.user.Name, nil)
+	if err != nil {
+		return err
+	}
+	had := make(map[string]index.Meta)
+	if r.last.Run > 0 {
+		metas, err := r.ix.Metas(0, r.last.Run)
+		if err != nil {
+			return fmt.Errorf("index: %w", err)
+		}
+		for _, m := range metas {
+			had[m.Name] = m
+		}
+	}
+	_, err = r.storeFiles("meta/", []string{"seen", "sub"}, files, had)
+	return err
+}

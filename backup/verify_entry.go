@@ -1,0 +1,80 @@
+package backup
+
+import (
+	"bytes"
+	"crypto/sha1"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"backupfs/archive"
+	"backupfs/cyrus"
+	"backupfs/index"
+)
+
+// maxParsed is the largest meta file that is taken into memory, a cyrus.index of seven million messages.
+const maxParsed = 1 << 30
+
+// entry checks the bytes of one entry. What its member lost is told by the damage that follows.
+func (v *verifier) entry(e archive.Entry, body io.Reader) error {
+	if e.Type != archive.TypeFile || e.Gone() {
+		v.report.Entries++
+		return nil
+	}
+	h := sha1.New()
+	var content bytes.Buffer
+	w := io.Writer(h)
+	folder, file, parsed := folderFile(e.Name)
+	if parsed = parsed && e.Size <= maxParsed; parsed {
+		w = io.MultiWriter(h, &content)
+	}
+	n, err := io.Copy(w, body)
+	if errors.Is(err, archive.ErrDamaged) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	v.report.Entries++
+	v.report.Bytes += n
+	sum := hex.EncodeToString(h.Sum(nil))
+	name, isFile := strings.CutPrefix(e.Name, "files/")
+	switch {
+	case n != e.Size:
+		err = fmt.Errorf("it has %d bytes instead of %d", n, e.Size)
+	case isFile && name != sum:
+		err = fmt.Errorf("its SHA-1 is %s", sum)
+	case len(e.Linkname) == len(sum) && !strings.EqualFold(e.Linkname, sum):
+		err = fmt.Errorf("its SHA-1 is %s instead of %s", sum, e.Linkname)
+	case parsed:
+		err = v.parse(folder, file, content.Bytes())
+	}
+	if err != nil {
+		v.bad = append(v.bad, stretch{e.Data, e.Data + max(e.Size, 1), fmt.Errorf("%s: %w: %w", e.Name, archive.ErrDamaged, err)})
+	}
+	return nil
+}
+
+// folderFile tells the files of a folder that are parsed.
+func folderFile(entry string) (folder, file string, ok bool) {
+	rest, ok := strings.CutPrefix(entry, "folders/")
+	if !ok {
+		return "", "", false
+	}
+	folder, file, ok = strings.Cut(rest, "/")
+	return folder, file, ok && (file == "cyrus.index" || file == "cyrus.backupfs")
+}
+
+func (v *verifier) parse(folder, file string, content []byte) error {
+	if file == "cyrus.index" {
+		_, err := cyrus.ParseIndex(content)
+		return err
+	}
+	odd, err := index.ParseExceptions(content)
+	if err == nil && len(odd.Missing) > 0 {
+		v.notes = append(v.notes, note{folder: folder, missing: odd.Missing})
+	}
+	return err
+}
