@@ -1,0 +1,38 @@
+package main
+
+import (
+	"context"
+	"runtime"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"backupfs/internal/store"
+)
+
+// eachUser does work for all users, as many at a time as there are processors, and hands each outcome to done, one at a
+// time. A user's error stops no other; a cancelled ctx does.
+func eachUser[T any](ctx context.Context, users []store.User, work func(context.Context, store.User) (T, error),
+	done func(store.User, T, error)) error {
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	var mu sync.Mutex // held while done runs
+	for _, u := range users {
+		if ctx.Err() != nil {
+			break
+		}
+		group.Go(func() error {
+			result, err := work(ctx, u)
+			mu.Lock()
+			defer mu.Unlock()
+			if ctx.Err() == nil {
+				done(u, result, err)
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	return ctx.Err()
+}

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"text/tabwriter"
+
+	"backupfs/cmd/internal/cli"
+	"backupfs/internal/store"
+)
+
+// listedUser is one user in --json.
+type listedUser struct {
+	User         string `json:"user"`
+	Runs         int    `json:"runs"`
+	Newest       string `json:"newest,omitempty"`
+	Folders      int    `json:"folders"`
+	Messages     int    `json:"messages"`
+	Bytes        int64  `json:"bytes"`
+	ArchiveBytes int64  `json:"archive_bytes"`
+	IndexBytes   int64  `json:"index_bytes"`
+}
+
+func listUser(ctx context.Context, u store.User) (listedUser, error) {
+	row := listedUser{User: u.Name}
+	path, err := u.Archive()
+	if err != nil {
+		return row, err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return row, err
+	}
+	row.ArchiveBytes = info.Size()
+	if info, err := os.Stat(u.Index()); err == nil {
+		row.IndexBytes = info.Size()
+	}
+	runs, err := userRuns(ctx, u)
+	if err != nil {
+		return row, err
+	}
+	if row.Runs = len(runs); row.Runs > 0 {
+		last := runs[row.Runs-1]
+		row.Newest, row.Folders, row.Messages, row.Bytes = last.Date, last.Folders, last.Messages, last.Bytes
+	}
+	return row, nil
+}
+
+func printUsers(out io.Writer, rows []listedUser, asJSON bool) error {
+	if asJSON {
+		return json.NewEncoder(out).Encode(struct {
+			Users []listedUser `json:"users"`
+		}{append([]listedUser{}, rows...)})
+	}
+	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(w, "USER\tRUNS\tNEWEST\tMESSAGES\tSIZE\tARCHIVE\tINDEX")
+	for _, r := range rows {
+		fmt.Fprintf(w, "%s\t%d\t%s\t%d\t%s\t%s\t%s\n", cli.Clean(r.User), r.Runs, r.Newest, r.Messages, size(r.Bytes),
+			size(r.ArchiveBytes), size(r.IndexBytes))
+	}
+	return w.Flush()
+}
