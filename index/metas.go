@@ -1,0 +1,63 @@
+package index
+
+import (
+	"fmt"
+
+	"backupfs/archive"
+	"backupfs/cyrus"
+)
+
+// Meta is a meta file as of a run.
+type Meta struct {
+	Name  string     // cyrus.index …; seen, sub
+	SHA1  cyrus.GUID // of the content
+	Size  int64
+	Mtime int64 // Unix seconds
+	Tar   int64 // of the content
+}
+
+const metaColumns = "SELECT name, sha1, size, mtime, tar"
+
+// scanMeta takes metaColumns.
+func scanMeta(r *row) Meta {
+	m := Meta{Name: r.text(0), Size: r.int(2), Mtime: r.int(3), Tar: r.int(4)}
+	copy(m.SHA1[:], r.blob(1))
+	return m
+}
+
+// Metas returns a folder's meta files as of a run by name (cyrus.backupfs among them), the user's own for folder 0.
+func (ix *Index) Metas(folder int64, run int) (metas []Meta, err error) {
+	err = ix.query(func(r *row) error {
+		metas = append(metas, scanMeta(r))
+		return nil
+	}, metaColumns+" FROM metas WHERE folder = ?1 AND first <= ?2 AND last >= ?2 ORDER BY name", folder, int64(run))
+	return metas, err
+}
+
+// MetaAt finds the meta file whose content stands at a tar offset.
+func (ix *Index) MetaAt(tar int64) (m Meta, ok bool, err error) {
+	ok, err = ix.one(func(r *row) { m = scanMeta(r) }, metaColumns+" FROM metas WHERE tar = ?", tar)
+	return m, ok, err
+}
+
+// Member returns the member that holds a tar offset; archive.ErrDamaged if none does, as where damage was skipped.
+func (ix *Index) Member(tar int64) (archive.Member, error) {
+	var m archive.Member
+	_, err := ix.one(func(r *row) { m = scanMember(r) }, memberColumns+"WHERE tar <= ? ORDER BY tar DESC, file DESC LIMIT 1", tar)
+	if err == nil && tar >= m.Tar+m.TarSize {
+		err = fmt.Errorf("%s: %w: no member holds tar offset %d", ix.path, archive.ErrDamaged, tar)
+	}
+	return m, err
+}
+
+const memberColumns = "SELECT tar, file, filesize, tarsize, first, flags, (SELECT id FROM status) FROM members "
+
+func scanMember(r *row) archive.Member {
+	flags := r.int(5)
+	m := archive.Member{Position: archive.Position{Tar: r.int(0), File: r.int(1)}, FileSize: r.int(2), TarSize: r.int(3),
+		First: uint32(r.int(4)), Marker: flags&flagMarker != 0, Foreign: flags&flagForeign != 0}
+	if !m.Foreign {
+		m.ID = uint32(r.int(6))
+	}
+	return m
+}

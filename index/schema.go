@@ -1,0 +1,120 @@
+package index
+
+import (
+	"fmt"
+	"math"
+)
+
+// SchemaVersion of the sqlite file; another one means: rebuild.
+const SchemaVersion = 1
+
+// applicationID marks the sqlite file as ours: "bfix".
+const applicationID = 0x62666978
+
+// open is the last run of what is so still.
+const open = int64(math.MaxInt32)
+
+// tables in the order in which they may be emptied and compared, with the order of their rows.
+var tables = []struct{ name, order string }{
+	{"status", "one"},
+	{"problems", "id"},
+	{"messages", "folder, uid, first"},
+	{"metas", "folder, name, first"},
+	{"names", "archived, first"},
+	{"dirs", "id"},
+	{"folders", "id"},
+	{"files", "id"},
+	{"members", "tar, file"},
+	{"runs", "run"},
+}
+
+// schema. Messages, metas, names and members are read in ranges of their key, so the key is the table. A file whose digest
+// is unknown (version 9, missing on the server) has no sha1; one that is known only from an index has no tar.
+// Counters and backupfs columns of a folder are as of the last run. No column is declared as a date or a boolean: the driver
+// would convert it.
+const schema = `
+CREATE TABLE status (
+	one INTEGER PRIMARY KEY CHECK (one = 1),
+	archive TEXT NOT NULL, id INTEGER NOT NULL, end_file INTEGER NOT NULL, end_tar INTEGER NOT NULL
+);
+CREATE TABLE runs (
+	run INTEGER PRIMARY KEY, format INTEGER NOT NULL, begun INTEGER NOT NULL, ended INTEGER NOT NULL,
+	user TEXT NOT NULL, source TEXT NOT NULL, inferred INTEGER NOT NULL,
+	start INTEGER NOT NULL, marker INTEGER NOT NULL, end_file INTEGER NOT NULL, end_tar INTEGER NOT NULL,
+	folders INTEGER NOT NULL, messages INTEGER NOT NULL, bytes INTEGER NOT NULL,
+	new_messages INTEGER NOT NULL, new_bytes INTEGER NOT NULL,
+	skipped TEXT NOT NULL, missing INTEGER NOT NULL, mismatched INTEGER NOT NULL, digest TEXT NOT NULL
+);
+CREATE TABLE members (
+	tar INTEGER NOT NULL, file INTEGER NOT NULL, filesize INTEGER NOT NULL, tarsize INTEGER NOT NULL,
+	first INTEGER NOT NULL, flags INTEGER NOT NULL,
+	PRIMARY KEY (tar, file)
+) WITHOUT ROWID;
+CREATE TABLE files (
+	id INTEGER PRIMARY KEY, sha1 BLOB UNIQUE, size INTEGER NOT NULL, mtime INTEGER NOT NULL, tar INTEGER UNIQUE
+);
+CREATE TABLE folders (
+	id INTEGER PRIMARY KEY, uniqueid TEXT NOT NULL UNIQUE,
+	messages INTEGER NOT NULL, bytes INTEGER NOT NULL,
+	fingerprint TEXT NOT NULL, exceptions BLOB NOT NULL
+);
+CREATE TABLE dirs (
+	id INTEGER PRIMARY KEY, parent INTEGER NOT NULL, name TEXT NOT NULL, UNIQUE (parent, name)
+);
+CREATE TABLE names (
+	archived TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
+	dir INTEGER NOT NULL REFERENCES dirs, folder INTEGER NOT NULL REFERENCES folders,
+	PRIMARY KEY (archived, first)
+) WITHOUT ROWID;
+CREATE TABLE metas (
+	folder INTEGER NOT NULL, name TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
+	sha1 BLOB NOT NULL, size INTEGER NOT NULL, mtime INTEGER NOT NULL, tar INTEGER NOT NULL UNIQUE,
+	PRIMARY KEY (folder, name, first)
+) WITHOUT ROWID;
+CREATE TABLE messages (
+	folder INTEGER NOT NULL REFERENCES folders, uid INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
+	id INTEGER NOT NULL UNIQUE, expunged INTEGER NOT NULL, file INTEGER NOT NULL REFERENCES files,
+	internaldate INTEGER NOT NULL,
+	PRIMARY KEY (folder, uid, first)
+) WITHOUT ROWID;
+CREATE TABLE problems (
+	id INTEGER PRIMARY KEY, run INTEGER NOT NULL, entry TEXT NOT NULL, text TEXT NOT NULL
+);
+INSERT INTO status VALUES (1, '', 0, 0, 0);
+`
+
+// create makes the tables in an empty file, all at once.
+func (d *db) create() error {
+	return d.script(fmt.Sprintf("BEGIN IMMEDIATE; PRAGMA application_id = %d; PRAGMA user_version = %d; %s COMMIT",
+		applicationID, SchemaVersion, schema))
+}
+
+// clear empties all tables within the transaction of the caller, so that readers see the old rows until the new ones are there.
+func (d *db) clear() error {
+	for _, t := range tables {
+		if _, err := d.exec("DELETE FROM " + t.name); err != nil {
+			return err
+		}
+	}
+	_, err := d.exec("INSERT INTO status VALUES (1, '', 0, 0, 0)")
+	return err
+}
+
+// ident returns ErrNone unless the file is an index of this schema.
+func (d *db) ident() error {
+	var app, version int64
+	get := func(to *int64) func(*row) { return func(r *row) { *to = r.int(0) } }
+	if _, err := d.one(get(&app), "PRAGMA application_id"); err != nil {
+		return err
+	}
+	if _, err := d.one(get(&version), "PRAGMA user_version"); err != nil {
+		return err
+	}
+	switch {
+	case app != applicationID:
+		return fmt.Errorf("%s: %w: it is not an index", d.path, ErrNone)
+	case version != SchemaVersion:
+		return fmt.Errorf("%s: %w: it has schema %d, not %d", d.path, ErrNone, version, SchemaVersion)
+	}
+	return nil
+}
