@@ -28,11 +28,14 @@ command -v fusermount3 >/dev/null || die 'there is no fusermount3: apt-get insta
 bold= plain=
 if [ -t 1 ]; then bold=$'\e[1m' plain=$'\e[0m'; fi
 
-# say: what comes next, and why. show: a command as one would type it, then what it prints.
+# say: what comes next, and why. show: a command as one would type it, then what it prints. show_failing: one that must fail.
 say() { printf '\n%s# %s%s\n' "$bold" "$*" "$plain"; }
 show() {
 	printf '$ %s\n' "$1"
-	bash -euo pipefail -c "$1"
+	bash -eu -c "$1" 2>&1
+}
+show_failing() {
+	if show "$1"; then die "that should have failed: $1"; fi
 }
 
 # day N: the server as it was at the end of that day, changed in place as a server would: what stays the same is not touched.
@@ -57,7 +60,7 @@ done
 
 say 'What the store holds: for each user one archive, which any tar reads.'
 show 'backupd list --store store alice'
-show 'zcat store/users/*/alice/backupdata-*.tar.gz | tar -t | head -3 || true'
+show 'zcat store/users/*/alice/backupdata-*.tar.gz | tar -t | head -3'
 
 say 'The store as a tree of dates.'
 show 'backupfs store mnt'
@@ -65,22 +68,23 @@ show 'ls mnt mnt/alice'
 show 'find mnt/alice/2026-11-16 -type d | sort'
 
 say 'On the second day a folder was renamed, and "Old" deleted and made anew; the old one is still there, below .deleted.'
-show 'diff <(cd mnt/alice/2026-11-16 && find . -type d | sort) <(cd mnt/alice/2026-11-17 && find . -type d | sort) || true'
+show 'ls mnt/alice/2026-11-16/INBOX/Projekte mnt/alice/2026-11-17/INBOX/Projekte'
+show 'find mnt/alice/2026-11-17/.deleted -type f -name "*."'
 
 say 'Where was that contract? All days are searched as files.'
 show 'grep -rl "Bridge Street" mnt/alice/2026-*'
 
 say 'It was deleted on the second day. Here it is, with its bytes and its date.'
 show 'ls -l mnt/alice/2026-11-16/INBOX/2.'
-show 'ls mnt/alice/2026-11-17/INBOX/2. || true'
+show_failing 'ls mnt/alice/2026-11-17/INBOX/2.'
 show 'sed -n "/^Subject/p; /^Dear/,\$p" mnt/alice/2026-11-16/INBOX/2.'
 
 say 'Back it comes with cp; or a whole folder with rsync.'
 show 'cp -p mnt/alice/2026-11-16/INBOX/2. contract.eml && ls -l contract.eml'
 show 'rsync -a mnt/alice/2026-11-16/INBOX/ restored/ && diff -r mnt/alice/2026-11-16/INBOX restored && find restored -type f | wc -l'
 
-say 'Its flags of that day, from that day'"'"'s cyrus.index.'
-show 'getfattr -d mnt/alice/2026-11-16/INBOX/2. 2>&1'
+say 'Flags, as they were that evening (Cyrus keeps them in cyrus.index).'
+show 'backupd dump mnt/alice/2026-11-17/INBOX/cyrus.index | head -12'
 
 say 'Everything read again, every digest compared.'
 show 'backupd verify --store store'
