@@ -1,0 +1,198 @@
+package archive
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"backupfs/internal/durable"
+)
+
+// Recovered says what OpenAppend found behind the last marker.
+type Recovered struct {
+	Torn      string // the file that torn bytes were moved to, empty if there were none
+	TornBytes int64
+	Foreign   bool // another tool's run stands at the end
+}
+
+// OpenAppend recovers path (docs/format.md, Recovery) and opens it for appending. hint is the end of a complete run, as a
+// cache remembers it, and is checked, never believed; the zero Position reads the file from its start. ErrPlain for a plain tar.
+// The caller holds the user's lock: one process at most may append.
+func OpenAppend(path string, hint Position, opts AppendOptions) (*Appender, Recovered, error) {
+	f, err := durable.Open(path)
+	if err != nil {
+		return nil, Recovered{}, err
+	}
+	a, rec, err := openAppend(f, hint, opts)
+	if err != nil {
+		f.Close()
+		return nil, rec, err
+	}
+	return a, rec, nil
+}
+
+func openAppend(f *durable.File, hint Position, opts AppendOptions) (*Appender, Recovered, error) {
+	size := f.Size()
+	ar := NewArchive(f, func() (int64, error) { return size, nil }, f.Path())
+	if plain, err := ar.isPlain(); err != nil {
+		return nil, Recovered{}, err
+	} else if plain {
+		return nil, Recovered{}, fmt.Errorf("%s: %w", f.Path(), ErrPlain)
+	}
+	last, err := ar.standing(hint, size)
+	if err != nil {
+		return nil, Recovered{}, err
+	}
+	rec := Recovered{Foreign: last.foreign}
+	if rec.Torn, err = moveTorn(f, last.end.File); err != nil {
+		return nil, Recovered{}, err
+	}
+	if rec.Torn != "" {
+		rec.TornBytes = size - last.end.File
+	}
+
+	a, err := newAppender(f, uint32(ar.id.Load()), opts)
+	if err != nil {
+		return nil, rec, err
+	}
+	a.last, a.ok = last.run, last.ok
+	a.tar, a.start, a.digest = last.end.Tar, last.end.Tar, last.digest
+	a.unnamed = true // a crash may have come before the first Finish synced the folder
+	return a, rec, nil
+}
+
+// standing is what an archive holds, as one must know it who goes on with it.
+type standing struct {
+	run     Run // the last complete one
+	ok      bool
+	end     Position  // of it
+	foreign bool      // it is inferred
+	digest  hash.Hash // of the tar bytes behind the last marker, begun with that marker's digest
+}
+
+// standing reads the archive from hint, if that is the end of a run with a marker, else from its start.
+func (a *Archive) standing(hint Position, size int64) (standing, error) {
+	st := standing{}
+	from := Position{}
+	mark, ok, err := a.markerBefore(hint, size)
+	if err != nil {
+		return st, err
+	}
+	if ok {
+		from = hint
+	}
+	t, err := a.complete(from, size)
+	if err != nil {
+		return st, err
+	}
+	if t.marked {
+		mark, ok = t.marker, true
+	}
+	if ok {
+		st.run, st.ok = Run{Marker: mark, Start: -1, End: t.markedEnd}, true
+	}
+	st.end = t.end
+	// Behind the last marker are inferred runs. Their bytes belong to the next run's digest.
+	s := a.Scan(t.markedEnd, t.end, ScanOptions{
+		Digest: true, FirstRun: mark.Run + 1, PrevDigest: mark.Digest, PrevBegun: mark.Begun,
+	})
+	for {
+		e, err := s.Next()
+		if err == io.EOF {
+			st.digest = s.s.hash
+			return st, nil
+		}
+		if err != nil {
+			return st, err
+		}
+		if e.Kind == EventRun {
+			st.run, st.ok, st.foreign = e.Run, true, true
+		}
+	}
+}
+
+// markerBefore returns the marker that ends at a position, ok false if none does.
+func (a *Archive) markerBefore(end Position, size int64) (mark Marker, ok bool, err error) {
+	if end.File <= 0 || end.File > size {
+		return Marker{}, false, nil
+	}
+	if err := a.learnID(size); err != nil {
+		return Marker{}, false, err
+	}
+	b := make([]byte, min(end.File, WholeSize)) // a larger marker is not found, and the archive read from its start
+	if err := a.readAt(b, end.File-int64(len(b))); err != nil {
+		return Marker{}, false, err
+	}
+	for rest := b; ; {
+		at := bytes.LastIndex(rest, []byte(memberMagic))
+		if at < 0 {
+			return Marker{}, false, nil
+		}
+		m, err := parseMemberHeader(b[at:])
+		m.File = end.File - int64(len(b)-at)
+		if err == nil && m.Marker && m.End() == end && a.ours(m) {
+			mark, err := a.marker(m)
+			if err == nil || !errors.Is(err, ErrDamaged) {
+				return mark, err == nil, err
+			}
+		}
+		rest = rest[:at]
+	}
+}
+
+// moveTorn copies what stands behind end to a file beside the archive, and then cuts it off. It returns that file's name, empty if
+// nothing stands there.
+func moveTorn(f *durable.File, end int64) (string, error) {
+	if f.Size() == end {
+		return "", nil
+	}
+	// 1. Copy, and sync copy and name. A crash leaves a copy too many.
+	torn, err := copyTorn(f, end)
+	if err != nil {
+		return "", err
+	}
+	// 2. Cut. A crash leaves the old length or the new one.
+	if err := f.Truncate(end); err != nil {
+		return "", err
+	}
+	// 3. Sync, so that the old length does not come back under what is appended.
+	if err := f.Sync(); err != nil {
+		return "", err
+	}
+	return torn, nil
+}
+
+func copyTorn(f *durable.File, from int64) (string, error) {
+	torn, err := createTorn(f.Path())
+	if err != nil {
+		return "", err
+	}
+	defer torn.Close()
+	_, err = io.Copy(torn, io.NewSectionReader(f, from, f.Size()-from))
+	if err == nil {
+		err = torn.Sync()
+	}
+	if err == nil {
+		err = durable.SyncDir(filepath.Dir(torn.Path()))
+	}
+	if err != nil {
+		os.Remove(torn.Path()) // the bytes still stand in the archive
+		return "", err
+	}
+	return torn.Path(), nil
+}
+
+// createTorn makes a file that was not there: its time is moved on until it finds a free name.
+func createTorn(archive string) (*durable.File, error) {
+	for at := time.Now().Unix(); ; at++ {
+		f, err := durable.Create(fmt.Sprintf("%s.torn-%d", archive, at))
+		if !errors.Is(err, os.ErrExist) {
+			return f, err
+		}
+	}
+}

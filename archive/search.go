@@ -1,0 +1,74 @@
+package archive
+
+import (
+	"bytes"
+	"errors"
+)
+
+// find looks for the first whole member of ours that begins at or behind a file offset, ends before limit, and holds tar
+// from minTar on. Members inside a stored message are told apart by their id.
+func (a *Archive) find(from, limit, minTar int64) (m Member, ok bool, err error) {
+	if plain, err := a.isPlain(); err != nil || plain {
+		return Member{}, false, err
+	}
+	if err := a.learnID(limit); err != nil {
+		return Member{}, false, err
+	}
+	buf := make([]byte, 256<<10)
+	for from+MemberHeaderSize <= limit {
+		b := buf[:min(int64(len(buf)), limit-from)]
+		if err := a.readAt(b, from); err != nil {
+			return Member{}, false, err
+		}
+		for at := 0; ; at++ {
+			i := bytes.Index(b[at:], []byte(memberMagic[:4]))
+			if i < 0 || at+i+MemberHeaderSize > len(b) {
+				break
+			}
+			at += i
+			m, ok, err = a.candidate(b[at:at+MemberHeaderSize], from+int64(at), limit, minTar)
+			if ok || err != nil {
+				return m, ok, err
+			}
+		}
+		from += max(1, int64(len(b))-MemberHeaderSize+1) // a header may begin in the last bytes
+	}
+	return Member{}, false, nil
+}
+
+// candidate reports whether a whole member stands at a file offset.
+func (a *Archive) candidate(header []byte, at, limit, minTar int64) (Member, bool, error) {
+	m, err := parseMemberHeader(header)
+	if errors.Is(err, ErrVersion) {
+		return Member{}, false, a.failed(at, err)
+	}
+	if err != nil || m.Tar < minTar || m.FileSize > limit-at {
+		return Member{}, false, nil
+	}
+	m.File = at
+	if id := a.id.Load(); id != 0 && id != uint64(m.ID)|1<<32 {
+		return Member{}, false, nil
+	}
+	switch _, err := a.Inflate(m, nil); {
+	case errors.Is(err, ErrDamaged):
+		return Member{}, false, nil
+	case err != nil:
+		return Member{}, false, err
+	}
+	return m, a.ours(m), nil
+}
+
+// learnID takes the archive's id from its first member, before a search takes it from what may stand in a message.
+func (a *Archive) learnID(limit int64) error {
+	if a.id.Load() != 0 {
+		return nil
+	}
+	m, err := a.header(0, limit)
+	if err == nil {
+		a.ours(m)
+	}
+	if errors.Is(err, ErrDamaged) || errors.Is(err, errForeign) {
+		err = nil
+	}
+	return err
+}
