@@ -9,7 +9,7 @@ import (
 // Header is a cyrus.header, of either form.
 type Header struct {
 	MboxType  string // letters, "e" for mail; new form only
-	Name      string // internal mailbox name, new form only
+	Name      string // internal mailbox name, new form only; of before a RENAME or delayed DELETE where the layout is by name
 	UniqueID  string // empty in ancient files
 	JMAPID    string
 	QuotaRoot string

@@ -307,6 +307,31 @@ func TestVersion19WithRecordsOf20(t *testing.T) {
 	}
 }
 
+// TestDoc: the tables of docs/cyrus.md are those that are read by.
+func TestDoc(t *testing.T) {
+	doc, err := os.ReadFile("../docs/cyrus.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, tables, _ := strings.Cut(string(doc), "### Header\n")
+	header, record, _ := strings.Cut(tables, "### Record\n")
+	compareDoc(t, header, headerFields)
+	compareDoc(t, record, recordFields)
+}
+
+func compareDoc[T any](t *testing.T, table string, fields []field[T]) {
+	t.Helper()
+	var want []string
+	for _, f := range fields {
+		cells := append([]string{f.name}, strings.Fields(f.cells)...)
+		want = append(want, strings.ReplaceAll("| "+strings.Join(cells, " | ")+" |", " - ", "  "))
+	}
+	rows := strings.Split(strings.TrimSpace(table), "\n")
+	if len(rows) < 2 || !slices.Equal(rows[2:], want) {
+		t.Errorf("the page has\n%s\nwant\n%s", table, strings.Join(want, "\n"))
+	}
+}
+
 // TestTimes: a time that is written is the time that is read.
 func TestTimes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
