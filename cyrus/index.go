@@ -109,7 +109,7 @@ func ParseIndex(b []byte) (*Index, error) {
 		return nil, fmt.Errorf("%w: record size %d at 16, version %d has %d", ErrDamaged, ix.RecordSize, version, l.recordSize)
 	}
 	if have := (len(b) - l.headerSize) / int(ix.RecordSize); int64(ix.NumRecords) > int64(have) {
-		return nil, fmt.Errorf("%w: %d records at 20, the file ends at %d with the %d. of them", ErrDamaged, ix.NumRecords, len(b), have)
+		return nil, fmt.Errorf("%w: %d records at 20, but the file ends at %d and holds %d", ErrDamaged, ix.NumRecords, len(b), have)
 	}
 	ix.Records = make([]Record, ix.NumRecords)
 	for n := range ix.Records {

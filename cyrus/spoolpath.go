@@ -14,7 +14,7 @@ func (c *Config) NameFromPath(dir string) (Name, error) {
 	parts := strings.Split(dir, "/")
 	hashed := c.Bool("hashimapspool")
 	domain := ""
-	if virtual, off := boolean(c.Get("virtdomains")); (virtual || !off) && parts[0] == "domain" {
+	if c.hasDomains() && parts[0] == "domain" {
 		parts = parts[1:]
 		given := ""
 		if hashed && len(parts) > 0 {
@@ -47,4 +47,10 @@ func UniqueIDFromPath(dir string) (id string, ok bool) {
 	id = dir[strings.LastIndexByte(dir, '/')+1:]
 	tail, err := idTail(id)
 	return id, err == nil && tail == dir
+}
+
+// hasDomains: virtdomains is "userid" or a boolean word.
+func (c *Config) hasDomains() bool {
+	on, word := boolean(c.Get("virtdomains"))
+	return on || !word
 }

@@ -1,8 +1,6 @@
 package cyrus
 
-import (
-	"strings"
-)
+import "strings"
 
 const (
 	deletedFolder = ".deleted"

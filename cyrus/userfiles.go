@@ -13,7 +13,7 @@ import (
 // cyrus: imap/mboxname.c mboxname_conf_getpath, mboxname_conf_getpath_legacy, mboxid_conf_getpath
 func (c *Config) UserFiles(user string, inbox *Mailbox) map[string]string {
 	root := c.Get("mboxname_userpath")
-	path := func(string) string { return "" }
+	var path func(file string) string
 	if inbox != nil && !inbox.Legacy {
 		tail, err := idTail(inbox.UniqueID)
 		if err != nil {
