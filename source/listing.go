@@ -18,10 +18,12 @@ const (
 	BySpool    = "spool"
 )
 
+const minListAge = 5 * time.Second
+
 // listing is all mailboxes of the server at one moment.
 type listing struct {
 	at       time.Time     // before it was begun
-	cost     time.Duration // what it took
+	serves   time.Duration // how old it may become, unless the options say so
 	by       string
 	problems []error
 	users    []User
@@ -53,7 +55,7 @@ func (l *Local) list(ctx context.Context, notBefore time.Time) (*listing, error)
 		return nil, ctx.Err()
 	}
 	defer func() { <-l.lists.turn }()
-	if last := l.lists.last; last != nil && !last.at.Before(notBefore) && time.Since(last.at) < max(l.opts.MaxListAge, 20*last.cost) {
+	if last := l.lists.last; last != nil && !last.at.Before(notBefore) && time.Since(last.at) < cmp.Or(l.opts.MaxListAge, last.serves) {
 		return last, nil
 	}
 	fresh, err := l.newListing(ctx)
@@ -82,7 +84,7 @@ func (l *Local) newListing(ctx context.Context) (*listing, error) {
 		boxes, ls.by, ls.problems = fromSpool, BySpool, append(ls.problems, problems...)
 	}
 	ls.sort(boxes)
-	ls.cost = time.Since(ls.at)
+	ls.serves = max(minListAge, 20*time.Since(ls.at)) // a twentieth of the time is spent on lists at most
 	return ls, nil
 }
 

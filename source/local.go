@@ -19,7 +19,7 @@ type LocalOptions struct {
 	LockTimeout     time.Duration // for the locks of one mailbox; default 10 s
 	MaxPins         int           // message files of one Fetch that are open at a time; default 1024, or a quarter of RLIMIT_NOFILE
 	MboxlistCommand string        // path of ctl_mboxlist; default: looked for; NoMboxlist: the spool is walked
-	MaxListAge      time.Duration // a list of mailboxes serves for so long, and for 20 times what making it took; default 5 s
+	MaxListAge      time.Duration // a list of mailboxes serves for so long; default 5 s, or 20 times what making the list took if that is more
 }
 
 // NoMboxlist as LocalOptions.MboxlistCommand: list the mailboxes from the spool alone.
@@ -28,7 +28,6 @@ const NoMboxlist = "-"
 const (
 	defaultConfig      = "/etc/imapd.conf"
 	defaultLockTimeout = 10 * time.Second
-	defaultMaxListAge  = 5 * time.Second
 	defaultMaxPins     = 1024 // enough for a day's mail of a folder in one round, and opened in a millisecond or two
 )
 
@@ -51,9 +50,6 @@ func OpenLocal(_ context.Context, o LocalOptions) (*Local, error) {
 	}
 	if o.LockTimeout == 0 {
 		o.LockTimeout = defaultLockTimeout
-	}
-	if o.MaxListAge == 0 {
-		o.MaxListAge = defaultMaxListAge
 	}
 	if o.MaxPins == 0 {
 		var limit unix.Rlimit

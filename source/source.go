@@ -26,11 +26,12 @@ type Source interface {
 	// Name of the server, as it is written into a run's marker.
 	Name() string
 
-	// Users lists all users that have mailboxes, sorted; SharedUser among them if there are shared mailboxes.
+	// Users lists all users that have mailboxes now, sorted; SharedUser among them if there are shared mailboxes.
 	Users(ctx context.Context) ([]User, error)
 
 	// Mailboxes lists a user's mailboxes, deleted ones that the server still keeps too, INBOX first, then by name.
-	// It takes no lock. ErrNoUser if there are none.
+	// It takes no lock. ErrNoUser if there are none. The list may be some seconds old, but not older than the last call of Users; the
+	// fingerprints are of now.
 	Mailboxes(ctx context.Context, user string) ([]Mailbox, error)
 
 	// UserFiles returns the user's own files, "seen" and "sub", as far as they exist. A file whose fingerprint is in known
