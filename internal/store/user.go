@@ -104,13 +104,13 @@ func (u User) Archive() (string, error) {
 	return filepath.Join(u.Dir, name), nil
 }
 
-// archiveTime reads the number in backupdata-<number>.tar.gz.
+// archiveTime reads the number in backupdata-<number>.tar.gz, or .tar: Cyrus's tools write that too, and it can be read.
 func archiveTime(name string) (t int64, ok bool) {
 	digits, ok := strings.CutPrefix(name, "backupdata-")
 	if !ok {
 		return 0, false
 	}
-	if digits, ok = strings.CutSuffix(digits, ".tar.gz"); !ok {
+	if digits, ok = strings.CutSuffix(strings.TrimSuffix(digits, ".gz"), ".tar"); !ok {
 		return 0, false
 	}
 	n, err := strconv.ParseUint(digits, 10, 63)
