@@ -90,7 +90,7 @@ func (c *Config) nameTail(n Name) (string, error) {
 	domain, parts := "", strings.Split(string(n), ".")
 	if d, rest, ok := strings.Cut(string(n), "!"); ok {
 		domain, parts = d, strings.Split(rest, ".")
-		if domain == "" || domain == "." || domain == ".." || strings.ContainsAny(domain, "/\x00") {
+		if !isDomain(domain) {
 			return "", fmt.Errorf("%w: %q", ErrName, n)
 		}
 	}
@@ -112,6 +112,11 @@ func (c *Config) nameTail(n Name) (string, error) {
 		path = append(path, c.spoolHash(parts))
 	}
 	return filepath.Join(append(path, parts...)...), nil
+}
+
+// isDomain: a folder can have its name.
+func isDomain(s string) bool {
+	return s != "" && s != "." && s != ".." && !strings.ContainsAny(s, "/\x00")
 }
 
 // spoolHash is taken of the second part of a name, which is the user, else of the only one.

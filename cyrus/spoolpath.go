@@ -20,7 +20,7 @@ func (c *Config) NameFromPath(dir string) (Name, error) {
 		if hashed && len(parts) > 0 {
 			given, parts = parts[0], parts[1:]
 		}
-		if len(parts) == 0 || parts[0] == "" || parts[0] == "." || parts[0] == ".." || hashed && given != c.hash(parts[0]) {
+		if len(parts) == 0 || !isDomain(parts[0]) || strings.Contains(parts[0], "!") || hashed && given != c.hash(parts[0]) {
 			return "", bad
 		}
 		domain, parts = parts[0]+"!", parts[1:]

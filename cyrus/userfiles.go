@@ -25,7 +25,7 @@ func (c *Config) UserFiles(user string, inbox *Mailbox) map[string]string {
 		if at := strings.LastIndexByte(user, '@'); at >= 0 {
 			local, domain = user[:at], user[at+1:]
 		}
-		if local == "" || domain == "." || domain == ".." || strings.ContainsAny(user, "/\x00") {
+		if local == "" || domain != "" && !isDomain(domain) || strings.ContainsAny(local, "/\x00") {
 			return nil
 		}
 		if domain != "" && domain != c.Get("defaultdomain") {
