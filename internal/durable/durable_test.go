@@ -93,6 +93,19 @@ func TestFailedFileStaysFailed(t *testing.T) {
 	}
 }
 
+func TestSkip(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	f, err := Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	defer InjectFault(func(op, _ string) error { return Skip })()
+	if err := f.Truncate(5); err != nil || f.Size() != 0 {
+		t.Errorf("%v, size %d", err, f.Size())
+	}
+}
+
 // Whatever fails, the path holds the old content or the new one.
 func TestWriteFile(t *testing.T) {
 	for _, op := range []string{"", "create", "write", "sync", "rename", "syncdir"} {

@@ -1,0 +1,305 @@
+package archive
+
+import (
+	"bytes"
+	"crypto/sha1"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+)
+
+// file is an entry of a message.
+func file(size int, seed uint64) modelEntry {
+	b := content(size, seed)
+	sum := fmt.Sprintf("%x", sha1.Sum(b))
+	return modelEntry{Entry{Name: "files/" + sum, Linkname: sum, Type: TypeFile, Size: int64(size), Mtime: 1254175711}, b}
+}
+
+// meta is an entry of a user's or a folder's file.
+func meta(name string, size int, mtime int64) modelEntry {
+	e := file(size, uint64(mtime))
+	e.Name, e.Mtime = name, mtime
+	return e
+}
+
+func link(folder, id string, mtime int64) modelEntry {
+	return modelEntry{Entry: Entry{Name: "imap/" + folder + "/", Linkname: id, Type: TypeLink, Mtime: mtime}}
+}
+
+// ours writes an archive with one run for each list of entries.
+func ours(t *testing.T, runs ...[]modelEntry) (path string) {
+	t.Helper()
+	withoutSyncs(t)
+	a, err := Create(t.TempDir(), day, AppendOptions{Workers: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, entries := range runs {
+		mustAddRun(t, a, modelRun{Marker{Begun: day.AddDate(0, 0, i)}, entries})
+	}
+	mustClose(t, a)
+	return a.Path()
+}
+
+// What another tool appends is a run, however it cut its members; the next run of ours goes on behind it, its digest over both.
+func TestForeignRuns(t *testing.T) {
+	at := func(hours int) int64 { return day.Add(time.Duration(hours) * time.Hour).Unix() }
+	thousand := func(n int) (es []modelEntry) {
+		for i := range n {
+			es = append(es, file(i%50, uint64(i)))
+		}
+		return es
+	}
+	base := []modelEntry{file(700, 1), link("INBOX", "a", at(0))}
+	for _, c := range []struct {
+		name    string
+		members [][]modelEntry
+		begun   []int64 // of the inferred runs
+		counts  []int   // of their entries
+	}{
+		{"links tell the time", [][]modelEntry{{file(3, 3), link("A", "b", at(5)), meta("folders/a/cyrus.index", 10, at(6))}}, []int64{at(5)}, []int{3}},
+		{"an index tells the time", [][]modelEntry{{file(3, 3), meta("folders/a/cyrus.index", 10, at(7))}}, []int64{at(7)}, []int{2}},
+		{"time does not run backward", [][]modelEntry{{link("A", "b", at(-9))}, {file(1, 1)}}, []int64{at(0), at(0)}, []int{1, 1}},
+		{"two runs", [][]modelEntry{{link("A", "b", at(5))}, {link("B", "c", at(6))}}, []int64{at(5), at(6)}, []int{1, 1}},
+		{"a run of 2,002 entries", [][]modelEntry{thousand(1000), thousand(1001), {link("A", "b", at(5))}}, []int64{at(5)}, []int{2002}},
+		{"999 entries are a run", [][]modelEntry{thousand(999), {link("A", "b", at(5))}}, []int64{at(0), at(5)}, []int{999, 1}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			path := ours(t, base)
+			for _, m := range c.members {
+				mustAppendForeign(t, path, tarOf(m))
+			}
+			a, rec, err := OpenAppend(path, Position{}, AppendOptions{})
+			if err != nil || !rec.Foreign || rec.Torn != "" {
+				t.Fatal(rec, err)
+			}
+			last, _ := a.Last()
+			if last.Run != 1+len(c.begun) || !last.Inferred {
+				t.Errorf("last run is %+v", last)
+			}
+			r := mustAddRun(t, a, modelRun{Marker{Begun: day.AddDate(0, 0, 1)}, base})
+			mustClose(t, a)
+			runs, _, _, err := scanned(mustOpen(t, path), ScanOptions{Digest: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(runs) != len(c.begun)+2 || r.Run != len(runs) {
+				t.Fatalf("%d runs, and the last says it is run %d", len(runs), r.Run)
+			}
+			for i, begun := range c.begun {
+				if run := runs[i+1]; run.marker.Begun.Unix() != begun || len(run.entries) != c.counts[i] {
+					t.Errorf("run %d: begun %v, %d entries", i+2, run.marker.Begun, len(run.entries))
+				}
+			}
+		})
+	}
+}
+
+// A tool that dies within an entry may still close its gzip member. Nothing can be appended to that.
+func TestForeignCutWithinEntry(t *testing.T) {
+	tar := tarOf([]modelEntry{file(700, 2), file(9000, 3)})
+	for _, cut := range []int{0, 1, 511, 512, 513, 1536, 1537, 2048, 4000, len(tar) - 512, len(tar) - 1} {
+		path := ours(t, []modelEntry{file(700, 1)})
+		first, err := completeEnd(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mustAppendForeign(t, path, tar[:cut])
+		end, err := completeEnd(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if whole := cut == 0 || cut == 1536; whole != (end != first) {
+			t.Errorf("cut at %d of %d: complete up to %v, was %v", cut, len(tar), end, first)
+		}
+	}
+}
+
+// Another tool that appends behind a torn run of ours has read its entries: they are kept as part of its run.
+func TestForeignBehindUnfinished(t *testing.T) {
+	path := ours(t, []modelEntry{file(700, 1)})
+	a, _, err := OpenAppend(path, Position{}, AppendOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	torn := file(100, 2)
+	if _, err := a.Add(torn.Entry, bytes.NewReader(torn.content)); err != nil {
+		t.Fatal(err)
+	}
+	a.cut()
+	mustClose(t, a)
+	index := meta("folders/a/cyrus.index", 10, day.Unix())
+	mustAppendForeign(t, path, tarOf([]modelEntry{index}))
+	a, rec, err := OpenAppend(path, Position{}, AppendOptions{})
+	if err != nil || rec.Torn != "" || !rec.Foreign {
+		t.Fatal(rec, err)
+	}
+	mustAddRun(t, a, modelRun{Marker{Begun: day}, nil})
+	mustClose(t, a)
+	runs, _, _, err := scanned(mustOpen(t, path), ScanOptions{Digest: true})
+	if err != nil || len(runs) != 3 || !equalButOffsets(runs[1].entries, []modelEntry{torn, index}) {
+		t.Fatalf("%#v, %v", runs, err)
+	}
+}
+
+// A member of another tool may be of any size: it is scanned and read in bounded memory, forward in one pass.
+func TestLargeForeignMember(t *testing.T) {
+	entries := []modelEntry{file(100, 1), file(9<<20, 2), file(9<<20, 3), file(300, 4)}
+	path := filepath.Join(t.TempDir(), "backupdata-1254182100.tar.gz")
+	mustWriteFile(t, path, gzipOf(t, tarOf(entries)))
+	a := mustOpen(t, path)
+	runs, members, _, err := scanned(a, ScanOptions{})
+	if err != nil || len(runs) != 1 || len(members) != 1 || !equalButOffsets(runs[0].entries, entries) {
+		t.Fatalf("%d runs, %d members, %v", len(runs), len(members), err)
+	}
+	if members[0].TarSize <= MaxInflate {
+		t.Fatal("the member is too small for this test")
+	}
+	if _, err := a.Inflate(members[0], nil); !errors.Is(err, ErrDamaged) {
+		t.Errorf("Inflate: %v", err)
+	}
+	// Skipping bodies, and reading only a part of them.
+	s := a.Scan(Position{}, members[0].End(), ScanOptions{})
+	for i, seen := range []int{0, 10, 512 << 10, 300} {
+		e := nextEntry(t, s)
+		b := make([]byte, seen)
+		if _, err := io.ReadFull(e.Body, b); err != nil || !bytes.Equal(b, entries[i].content[:seen]) {
+			t.Errorf("entry %d: %v", i, err)
+		}
+	}
+	find := func(int64) (Member, error) { return members[0], nil }
+	c := NewCache(1 << 20)
+	for _, i := range []int{1, 2, 3, 0, 2} {
+		e := runs[0].entries[i]
+		p := make([]byte, e.Size)
+		if n, err := c.ReadAt(a, find, p, e.Data); err != nil || n != len(p) || !bytes.Equal(p, e.content) {
+			t.Errorf("entry %d: %d bytes, %v", i, n, err)
+		}
+		if c.held > c.bound {
+			t.Errorf("the cache holds %d bytes", c.held)
+		}
+	}
+}
+
+func nextEntry(t *testing.T, s *Scanner) Event {
+	t.Helper()
+	for {
+		e, err := s.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Kind == EventEntry {
+			return e
+		}
+	}
+}
+
+// A run of a plain tar is told by its entries.
+func TestPlainRuns(t *testing.T) {
+	index := func(id string, mtime int64) modelEntry { return meta("folders/"+id+"/cyrus.index", 10, mtime) }
+	header := func(id string) modelEntry { return meta("folders/"+id+"/cyrus.header", 10, 1) }
+	first := []modelEntry{meta("meta/seen", 10, 1), file(5, 1), index("a", 1), header("a"), link("INBOX", "a", 100), file(6, 2), index("b", 1), link("INBOX.B", "b", 100)}
+	for name, runs := range map[string][][]modelEntry{
+		"one run":             {first},
+		"meta first":          {first, {meta("meta/seen", 11, 2), file(9, 3), index("a", 2)}},
+		"gone first":          {first, {link("INBOX.B", "", 200), file(9, 3), index("a", 2)}},
+		"messages first":      {first, {file(9, 3), file(9, 4), index("a", 2)}},
+		"index only":          {first, {index("b", 2)}, {index("b", 3)}, {index("b", 4)}},
+		"a new folder first":  {first, {file(9, 3), index("c", 2), link("INBOX.C", "c", 200), index("a", 2)}},
+		"renamed":             {first, {link("INBOX.B", "", 200), index("b", 2), header("b"), link("INBOX.C", "b", 200)}},
+		"same message twice":  {append(first, file(5, 1), file(5, 1), index("c", 1), link("INBOX.C", "c", 100))},
+		"many":                {first, {index("a", 2), index("b", 2)}, {index("a", 3)}, {meta("meta/seen", 3, 9)}, {meta("meta/seen", 3, 10), index("a", 4)}},
+		"compacted":           {{file(5, 1), header("a"), link("INBOX", "a", 100), meta("meta/sub", 1, 1), link("INBOX.B", "b", 150), link("INBOX.B", "", 200), file(9, 9), index("a", 5), file(3, 3), link("INBOX.C", "c", 300), index("c", 3)}},
+		"compacted, then run": {{file(5, 1), header("a"), meta("meta/sub", 1, 1), index("a", 5)}, {meta("meta/sub", 1, 2), index("a", 6)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var tar []byte
+			var ends []int64
+			for _, entries := range runs {
+				tar = append(tar, tarOf(entries)...)
+				ends = append(ends, int64(len(tar)))
+			}
+			path := filepath.Join(t.TempDir(), "backupdata-1254182100.tar")
+			for _, tail := range []int{0, 100, 512} { // what a crash left of the next entry
+				mustWriteFile(t, path, append(bytes.Clone(tar), tarOf([]modelEntry{file(700, 5)})[:tail]...))
+				a := mustOpen(t, path)
+				got, _, _, err := scanned(a, ScanOptions{})
+				if err != nil || len(got) != len(runs) {
+					t.Fatalf("%d runs, want %d, %v; ends %v", len(got), len(runs), err, ends)
+				}
+				for i, run := range got {
+					if run.marker.Offset != ends[i] || !equalButOffsets(run.entries, runs[i]) {
+						t.Errorf("run %d ends at %d, want %d", i+1, run.marker.Offset, ends[i])
+					}
+				}
+			}
+			if _, _, err := OpenAppend(path, Position{}, AppendOptions{}); !errors.Is(err, ErrPlain) {
+				t.Errorf("OpenAppend: %v", err)
+			}
+		})
+	}
+}
+
+// A member is inflated once for all that wait for it, and a failure is not kept.
+func TestCacheOnce(t *testing.T) {
+	path := ours(t, []modelEntry{file(200<<10, 1)})
+	var m Member
+	opened := mustOpen(t, path)
+	for m = range opened.Members(Position{}) {
+		break
+	}
+	r := &countingReader{r: opened.r, gate: make(chan struct{})}
+	a := NewArchive(r, opened.Size, path)
+	c := NewCache(1 << 20)
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			b, err := c.Member(a, m)
+			if err != nil || int64(len(b)) != m.TarSize {
+				t.Errorf("%d bytes, %v", len(b), err)
+			}
+		})
+	}
+	close(r.gate)
+	wg.Wait()
+	if r.bodies != 1 {
+		t.Errorf("read %d times", r.bodies)
+	}
+
+	c = NewCache(1 << 20)
+	r.fail = os.ErrPermission
+	if _, err := c.Member(a, m); !errors.Is(err, os.ErrPermission) || errors.Is(err, ErrDamaged) {
+		t.Errorf("a failing disk is told as %v", err)
+	}
+	r.fail = nil
+	if _, err := c.Member(a, m); err != nil {
+		t.Errorf("after a failing disk: %v", err)
+	}
+}
+
+// countingReader counts reads of more than a header.
+type countingReader struct {
+	r      io.ReaderAt
+	gate   chan struct{}
+	mu     sync.Mutex
+	bodies int
+	fail   error
+}
+
+func (r *countingReader) ReadAt(p []byte, off int64) (int, error) {
+	<-r.gate
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.fail != nil {
+		return 0, r.fail
+	}
+	if len(p) > MemberHeaderSize {
+		r.bodies++
+	}
+	return r.r.ReadAt(p, off)
+}
