@@ -13,7 +13,7 @@ type life struct {
 	uid      uint32
 	expunged bool
 	guid     cyrus.GUID // zero: unknown
-	size     int64      // as the index says, where guid is zero
+	size     int64      // as the index says; it matters only where guid is zero
 	date     int64
 	first    int64
 }
@@ -56,10 +56,10 @@ func (b *batch) apply(f *folder) error {
 	b.keep(f, now)
 
 	f.messages, f.bytes = 0, 0
-	for i := range ix.Records {
-		if r := &ix.Records[i]; !r.Unlinked() && !r.Expunged() {
+	for _, l := range now {
+		if !l.expunged {
 			f.messages++
-			f.bytes += sizeOf(r)
+			f.bytes += l.size
 		}
 	}
 	exceptions.Fingerprint = ""

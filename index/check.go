@@ -148,7 +148,7 @@ func printable(row []driver.Value) string {
 var rules = []struct{ rule, text string }{
 	{"runs are numbered from 1", "SELECT run FROM runs WHERE run < 1"},
 	{"runs follow each other", `SELECT b.run FROM runs a JOIN runs b ON b.run = (SELECT min(run) FROM runs WHERE run > a.run)
-		WHERE b.begun < a.begun OR b.start < a.end_tar OR b.end_tar <= a.end_tar OR b.end_file <= a.end_file`},
+		WHERE b.begun < a.begun OR b.start < a.end_tar OR b.end_tar < a.end_tar OR b.end_file <= a.end_file`},
 	{"status stands at the end of the last run", `SELECT end_file FROM status WHERE (end_file, end_tar) <>
 		(SELECT coalesce(max(end_file), 0), coalesce(max(end_tar), 0) FROM runs)`},
 	{"members do not overlap", `SELECT tar FROM (SELECT *, lag(tar + tarsize, 1, 0) OVER w AS prevtar, lag(file + filesize, 1, 0) OVER w AS prevfile

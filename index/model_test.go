@@ -156,7 +156,7 @@ func (m *model) run() indextest.Run {
 }
 
 // compare asks the index everything about every run.
-func (m *model) compare(t rapidTB, ix *index.Index, a *archive.Archive) {
+func (m *model) compare(t testing.TB, ix *index.Index, a *archive.Archive) {
 	runs, err := ix.Runs()
 	if err != nil || len(runs) != len(m.history) {
 		t.Fatalf("%d runs, not %d: %v", len(runs), len(m.history), err)
@@ -175,7 +175,7 @@ func (m *model) compare(t rapidTB, ix *index.Index, a *archive.Archive) {
 	}
 }
 
-func (m *model) compareRun(t rapidTB, ix *index.Index, a *archive.Archive, run int, s snapshot, lives map[int64]string) {
+func (m *model) compareRun(t testing.TB, ix *index.Index, a *archive.Archive, run int, s snapshot, lives map[int64]string) {
 	folders, err := ix.Folders(run)
 	if err != nil || len(folders) != len(s.run.Folders) || !slices.IsSortedFunc(folders, func(a, b index.Folder) int { return slices.Compare(a.Path, b.Path) }) {
 		t.Fatalf("run %d: folders %+v, not %+v, %v", run, folders, s.run.Folders, err)
@@ -196,7 +196,7 @@ func (m *model) compareRun(t rapidTB, ix *index.Index, a *archive.Archive, run i
 	compareMetas(t, ix, a, 0, run, map[string]string{"sub": s.run.Sub})
 }
 
-func (m *model) compareMessages(t rapidTB, ix *index.Index, a *archive.Archive, run int, f index.Folder, want indextest.Folder, guids []cyrus.GUID, lives map[int64]string) {
+func (m *model) compareMessages(t testing.TB, ix *index.Index, a *archive.Archive, run int, f index.Folder, want indextest.Folder, guids []cyrus.GUID, lives map[int64]string) {
 	var got []index.Message
 	for msg, err := range ix.Messages(f.ID, run) {
 		if err != nil {
@@ -251,7 +251,7 @@ func (m *model) compareMessages(t rapidTB, ix *index.Index, a *archive.Archive, 
 }
 
 // compareMetas wants the files in contents, of which the empty ones are not there, and at most cyrus.backupfs besides.
-func compareMetas(t rapidTB, ix *index.Index, a *archive.Archive, folder int64, run int, contents map[string]string) {
+func compareMetas(t testing.TB, ix *index.Index, a *archive.Archive, folder int64, run int, contents map[string]string) {
 	metas, err := ix.Metas(folder, run)
 	if err != nil {
 		t.Fatal(err)
@@ -280,7 +280,7 @@ func compareMetas(t rapidTB, ix *index.Index, a *archive.Archive, folder int64, 
 	}
 }
 
-func (m *model) compareStates(t rapidTB, ix *index.Index) {
+func (m *model) compareStates(t testing.TB, ix *index.Index) {
 	states, err := ix.States()
 	if err != nil {
 		t.Fatal(err)
@@ -310,7 +310,7 @@ func (m *model) compareStates(t rapidTB, ix *index.Index) {
 }
 
 // mustRead reads bytes of the tar stream by way of the index's members.
-func mustRead(t rapidTB, ix *index.Index, a *archive.Archive, tar, size int64) []byte {
+func mustRead(t testing.TB, ix *index.Index, a *archive.Archive, tar, size int64) []byte {
 	body := make([]byte, 0, size)
 	for int64(len(body)) < size {
 		m, err := ix.Member(tar)
@@ -408,7 +408,7 @@ func TestModel(t *testing.T) {
 }
 
 // catchUp brings an index up to date; interrupted, it is stopped half way before, and must be as it was.
-func catchUp(t rapidTB, ix *index.Index, path string, interrupted bool) {
+func catchUp(t testing.TB, ix *index.Index, path string, interrupted bool) {
 	a := mustOpen(t, path)
 	if interrupted {
 		before, err := ix.Status()
