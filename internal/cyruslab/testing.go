@@ -3,13 +3,15 @@ package cyruslab
 import (
 	"os"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
-// Start brings up a server for one test, in a folder below /tmp that user cyrus reaches (t.TempDir is for its owner only).
-// Both are gone when the test ends.
+// Start brings up a server for one test, in a folder that user cyrus reaches (t.TempDir is for its owner only). It lies in
+// memory where there is room: Cyrus syncs after each command. Both are gone when the test ends.
 func Start(t testing.TB, o Options) *Lab {
 	t.Helper()
-	dir, err := os.MkdirTemp("/tmp", "cyruslab-")
+	dir, err := os.MkdirTemp(parent(), "cyruslab-")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,6 +32,15 @@ func Start(t testing.TB, o Options) *Lab {
 		}
 	})
 	return l
+}
+
+// parent is where servers of tests have their folders: socket paths must be short, and TMPDIR may be long.
+func parent() string {
+	var st unix.Statfs_t
+	if err := unix.Statfs("/dev/shm", &st); err != nil || st.Type != unix.TMPFS_MAGIC || st.Bavail*uint64(st.Bsize) < 1<<30 {
+		return "/tmp"
+	}
+	return "/dev/shm"
 }
 
 // Must fails the test for each error that is not nil: cyruslab.Must(t, c.Create("INBOX.A"), c.Subscribe("INBOX.A")).
