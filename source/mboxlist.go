@@ -35,9 +35,13 @@ func (l *Local) mboxlist(ctx context.Context) ([]cyrus.Mailbox, error) {
 			return nil, err
 		}
 	}
+	conf, err := filepath.Abs(l.opts.ConfigPath) // the tool runs in another folder
+	if err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, mboxlistTimeout)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, tool, "-C", l.opts.ConfigPath, "-d")
+	cmd := exec.CommandContext(ctx, tool, "-C", conf, "-d")
 	cmd.Dir = "/"
 	cmd.Env = []string{"PATH=" + filepath.Dir(tool) + ":/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/"}
 	if os.Geteuid() == 0 {
