@@ -53,7 +53,7 @@ func (a *Archive) complete(from Position, limit int64) (tail, error) {
 		}
 		if errors.Is(err, ErrDamaged) {
 			var ok bool
-			if m, ok, err = a.find(pos.File+1, limit, pos.Tar); !ok && err == nil {
+			if m, ok, err = a.find(pos.File, limit, pos.Tar); !ok && err == nil {
 				return t, nil
 			}
 			follow = false

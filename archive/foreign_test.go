@@ -147,6 +147,31 @@ func TestForeignBehindUnfinished(t *testing.T) {
 	}
 }
 
+// If what it appended behind began within an entry of ours, no tool can read it, and it is moved aside with the rest.
+func TestForeignWithinUnfinishedEntry(t *testing.T) {
+	path := ours(t, []modelEntry{file(700, 1)})
+	want, err := completeEnd(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, _, err := OpenAppend(path, Position{}, AppendOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	torn := file(3*MemberSize, 2)
+	if _, err := a.Add(torn.Entry, bytes.NewReader(torn.content)); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.d.flush(); err != nil { // the last member of the entry is not written
+		t.Fatal(err)
+	}
+	mustClose(t, a)
+	mustAppendForeign(t, path, tarOf([]modelEntry{meta("folders/a/cyrus.index", 10, day.Unix())}))
+	if got, err := completeEnd(path); err != nil || got != want {
+		t.Errorf("complete up to %v, %v, want %v", got, err, want)
+	}
+}
+
 // A member of another tool may be of any size: it is scanned and read in bounded memory, forward in one pass.
 func TestLargeForeignMember(t *testing.T) {
 	entries := []modelEntry{file(100, 1), file(9<<20, 2), file(9<<20, 3), file(300, 4)}

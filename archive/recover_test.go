@@ -133,6 +133,40 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+// A commit is members, sync, marker, sync, and for a new file its name; recovery is copy, sync, its name, cut, sync.
+func TestCommitOrder(t *testing.T) {
+	var ops []string
+	defer durable.InjectFault(func(op, path string) error {
+		if i := strings.Index(path, ".torn-"); i >= 0 {
+			op += " torn"
+		}
+		ops = append(ops, op)
+		return skipSyncs(op, path)
+	})()
+	expect := func(want string) {
+		t.Helper()
+		if got := strings.Join(ops, ", "); got != want {
+			t.Errorf("the disk saw: %s\nwant: %s", got, want)
+		}
+		ops = nil
+	}
+	a, err := Create(t.TempDir(), day, AppendOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustAddRun(t, a, frozenModel()[0])
+	expect("create, write, write, sync, write, sync, syncdir")
+	mustAddRun(t, a, frozenModel()[3])
+	expect("write, sync, write, sync")
+	mustClose(t, a)
+	mustAppendBytes(t, a.Path(), []byte("torn"))
+	if a, _, err = OpenAppend(a.Path(), Position{}, AppendOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	expect("create torn, write torn, sync torn, syncdir, truncate, sync")
+	mustClose(t, a)
+}
+
 // faults makes the nth operation fail (n from 0).
 type faults struct {
 	n   int

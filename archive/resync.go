@@ -60,7 +60,7 @@ func (s *Scanner) behind(f fault) (Member, bool, error) {
 		}
 		minTar = f.next.Tar
 	}
-	return a.find(f.at.File+1, limit, minTar)
+	return a.find(f.at.File, limit, minTar)
 }
 
 // realign brings the stream, at the start of m, to the first header in it, or behind it if there is none.

@@ -5,15 +5,35 @@ import (
 	"errors"
 )
 
-// find looks for the first whole member of ours that begins at or behind a file offset, ends before limit, and holds tar
-// from minTar on. Members inside a stored message are told apart by their id.
-func (a *Archive) find(from, limit, minTar int64) (m Member, ok bool, err error) {
+// find looks for the member at which reading goes on behind damage: the first whole one of ours that begins at or behind a file
+// offset, ends before limit, and holds tar from minTar on. A copy of a later member may have strayed there: if the next one that
+// its successor confirms has tar from before it, that one is taken.
+func (a *Archive) find(from, limit, minTar int64) (Member, bool, error) {
 	if plain, err := a.isPlain(); err != nil || plain {
 		return Member{}, false, err
 	}
 	if err := a.learnID(limit); err != nil {
 		return Member{}, false, err
 	}
+	first, found, err := a.nextWhole(from, limit, minTar)
+	for m, ok := first, found; ok; {
+		next, herr := a.header(m.End().File, limit)
+		if m.End().File == limit || errors.Is(herr, errForeign) || herr == nil && next.Tar == m.End().Tar {
+			if m.Tar < first.End().Tar {
+				return m, true, nil
+			}
+			break
+		}
+		if m, ok, err = a.nextWhole(m.File+1, limit, minTar); err != nil {
+			return Member{}, false, err
+		}
+	}
+	return first, found, err
+}
+
+// nextWhole finds the first whole member of ours at or behind a file offset. Members inside a stored message are told apart
+// by their id.
+func (a *Archive) nextWhole(from, limit, minTar int64) (Member, bool, error) {
 	buf := make([]byte, 256<<10)
 	for from+MemberHeaderSize <= limit {
 		b := buf[:min(int64(len(buf)), limit-from)]
@@ -26,7 +46,7 @@ func (a *Archive) find(from, limit, minTar int64) (m Member, ok bool, err error)
 				break
 			}
 			at += i
-			m, ok, err = a.candidate(b[at:at+MemberHeaderSize], from+int64(at), limit, minTar)
+			m, ok, err := a.candidate(b[at:at+MemberHeaderSize], from+int64(at), limit, minTar)
 			if ok || err != nil {
 				return m, ok, err
 			}

@@ -45,7 +45,7 @@ func (s *stream) peek() (Member, error) {
 	sink := collector{buf: s.buf[:0], hash: s.hash}
 	m, err := s.a.member(pos, s.end.File, &sink)
 	if s.lost != nil && errors.Is(err, ErrDamaged) {
-		if c, ok, ferr := s.a.find(pos.File+1, s.end.File, pos.Tar); ferr != nil {
+		if c, ok, ferr := s.a.find(pos.File, s.end.File, pos.Tar); ferr != nil {
 			return Member{}, ferr
 		} else if ok && c.Tar == pos.Tar {
 			s.lost(Damage{From: pos, To: c.Position, Err: err})
