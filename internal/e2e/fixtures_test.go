@@ -31,7 +31,7 @@ func TestSpools(t *testing.T) {
 			{f + "/cyrus313/spool/run2.tar.gz", f + "/cyrus313/spool/imapd.conf", f + "/cyrus313/truth/run2.json"},
 			{f + "/cyrus313/spool/run3.tar.gz", f + "/cyrus313/spool/imapd.conf", f + "/cyrus313/truth/run3.json"},
 		}},
-		"three days": {[]string{"alice", "jane.doe"}, []spool{
+		"three days": {[]string{"alice", "jane.doe", "@shared"}, []spool{
 			{own + "/day1.tar.gz", "", own + "/day1.json"},
 			{own + "/day2.tar.gz", "", own + "/day2.json"},
 			{own + "/day3.tar.gz", "", own + "/day3.json"},

@@ -51,8 +51,32 @@ func TestLive(t *testing.T) {
 				mustRun(t, 0, "backupd", append([]string{"backup", "--store", store, "--imapd-conf", lab.Conf, "--at", days[round] + "T23:55:00Z"}, users...)...)
 			}
 			mustHold(t, store, users, truths)
+			if options.DelayedDelete {
+				mustKeepDeleted(t, store, users)
+			}
 		})
 	}
+}
+
+// mustKeepDeleted compares the folder that was deleted on the second day, and that the server kept, with what it was on the
+// first.
+func mustKeepDeleted(t *testing.T, store string, users []string) {
+	t.Helper()
+	dir, _ := mustMount(t, store)
+	for _, user := range users {
+		gone, err := filepath.Glob(filepath.Join(dir, user, days[1], ".deleted/Gone/*"))
+		if err != nil || len(gone) != 1 {
+			t.Fatalf("%s: .deleted/Gone has %v, %v", user, gone, err)
+		}
+		if deleted, alive := mustTree(t, gone[0]), mustTree(t, filepath.Join(dir, user, days[0], "INBOX/Gone")); messagesOf(deleted) != messagesOf(alive) {
+			t.Errorf("%s: .deleted/Gone holds\n%swant\n%s", user, deleted, alive)
+		}
+	}
+}
+
+// messagesOf leaves out the meta files of a tree: the server changes them when it deletes a folder.
+func messagesOf(tree string) string {
+	return strings.Join(slices.DeleteFunc(strings.Split(tree, "\n"), func(line string) bool { return strings.HasPrefix(line, "cyrus.") }), "\n")
 }
 
 // mustHold mounts a store and compares all of its days with what IMAP said then; then does it again with the index made
