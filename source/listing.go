@@ -73,11 +73,10 @@ func (l *Local) newListing(ctx context.Context) (*listing, error) {
 		return nil, err
 	}
 	if err != nil || len(boxes) == 0 {
-		var fromSpool []cyrus.Mailbox
 		if !errors.Is(err, errNotAsked) {
 			ls.problems = append(ls.problems, cmp.Or(err, errors.New("ctl_mboxlist knows no mailbox")))
 		}
-		problems, err := l.walk(ctx, &fromSpool)
+		fromSpool, problems, err := l.walk(ctx)
 		if err != nil {
 			return nil, errors.Join(append(ls.problems, err)...)
 		}

@@ -15,65 +15,31 @@ import (
 const headerFile = "cyrus.header"
 
 // walk lists the mailboxes that have a cyrus.header in the spool, in all partitions. In the layout by UniqueID the name is in
-// the header, in the layout by name it is the path.
+// the header. In the layout by name it is the path: the header keeps the name of before a RENAME or a delayed DELETE.
 //
 // It cannot know what only mailboxes.db tells: which of two folders with one UniqueID counts, and that a mailbox whose files
 // are still there was deleted. A mailbox that cannot be named is a problem; a partition that cannot be read is an error, since
 // all its mailboxes would seem to be deleted.
-func (l *Local) walk(ctx context.Context, boxes *[]cyrus.Mailbox) (problems []error, err error) {
-	seen := map[string]string{}
+func (l *Local) walk(ctx context.Context) (boxes []cyrus.Mailbox, problems []error, err error) {
+	w := spoolWalk{conf: l.conf, byID: map[string]int{}}
 	for _, partition := range l.conf.Partitions() {
 		root, err := l.headerRoot(partition)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			rel := strings.TrimPrefix(strings.TrimPrefix(path, root), "/")
-			if err != nil {
-				if errors.Is(err, fs.ErrNotExist) && rel != "" {
-					return nil // gone meanwhile
-				}
-				return err
-			}
-			_, byID := cyrus.UniqueIDFromPath(rel)
-			if d.IsDir() != byID || !byID && d.Name() != headerFile {
-				return nil
-			}
-			dir, header := filepath.Dir(rel), path
-			after := error(nil)
-			if byID { // without listing its messages
-				dir, header, after = rel, filepath.Join(path, headerFile), fs.SkipDir
-			}
-			m, err := l.mailboxAt(dir, header, byID)
-			if errors.Is(err, fs.ErrNotExist) {
-				return after
-			}
-			if other := seen[m.UniqueID]; err == nil && m.UniqueID != "" && other != "" {
-				err = fmt.Errorf("has the UniqueID of %s", other)
-			}
-			if err != nil {
-				problems = append(problems, fmt.Errorf("%s: %w", header, err))
-				return after
-			}
-			m.Partition = partition
-			seen[m.UniqueID] = header
-			*boxes = append(*boxes, m)
-			return after
-		})
-		if err != nil {
-			return nil, err
+		if err := w.partition(ctx, partition, root); err != nil {
+			return nil, nil, err
 		}
 	}
-	return problems, nil
+	for _, f := range w.found {
+		boxes = append(boxes, f.mailbox)
+	}
+	return boxes, w.problems, nil
 }
 
 // headerRoot is the folder below which a partition's cyrus.header files lie: the partition, or its metapartition.
 func (l *Local) headerRoot(partition string) (string, error) {
-	m := cyrus.Mailbox{Name: "x", Partition: partition, Legacy: true}
-	p, err := l.conf.Paths(m)
+	p, err := l.conf.Paths(cyrus.Mailbox{Name: "x", Partition: partition, Legacy: true})
 	if err != nil {
 		return "", err
 	}
@@ -81,30 +47,91 @@ func (l *Local) headerRoot(partition string) (string, error) {
 	return strings.TrimSuffix(filepath.Dir(p.Header), tail), nil
 }
 
-// mailboxAt is the mailbox in the folder dir below a partition. Its path must be where the server would look for it.
-func (l *Local) mailboxAt(dir, header string, byID bool) (cyrus.Mailbox, error) {
+type spoolWalk struct {
+	conf     *cyrus.Config
+	found    []found
+	byID     map[string]int // index in found
+	problems []error
+}
+
+// found is a mailbox of the spool.
+type found struct {
+	mailbox cyrus.Mailbox
+	header  string // path
+	sure    bool   // name and path say the same
+}
+
+// partition collects the mailboxes below root.
+func (w *spoolWalk) partition(ctx context.Context, partition, root string) error {
+	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		rel := strings.TrimPrefix(strings.TrimPrefix(path, root), "/")
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, fs.ErrNotExist) && rel != "":
+			return nil // gone meanwhile
+		case err != nil:
+			return err
+		}
+		if _, byID := cyrus.UniqueIDFromPath(rel); byID && d.IsDir() {
+			w.add(partition, rel, filepath.Join(path, headerFile), true)
+			return fs.SkipDir // without listing its messages
+		}
+		if !d.IsDir() && d.Name() == headerFile {
+			w.add(partition, filepath.Dir(rel), path, false)
+		}
+		return nil
+	})
+}
+
+// add notes the mailbox in dir, a path below the partition. Of two with one UniqueID that one counts which is surely itself,
+// else the first.
+func (w *spoolWalk) add(partition, dir, header string, byID bool) {
+	f, err := w.mailbox(dir, header, byID)
+	if errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	if err != nil {
+		w.problems = append(w.problems, fmt.Errorf("%s: %w", header, err))
+		return
+	}
+	f.mailbox.Partition = partition
+	id := f.mailbox.UniqueID
+	i, twice := w.byID[id]
+	if !twice || id == "" {
+		w.byID[id] = len(w.found)
+		w.found = append(w.found, f)
+		return
+	}
+	if f.sure && !w.found[i].sure {
+		f, w.found[i] = w.found[i], f
+	}
+	w.problems = append(w.problems, fmt.Errorf("%s: has the UniqueID of %s", f.header, w.found[i].header))
+}
+
+func (w *spoolWalk) mailbox(dir, header string, byID bool) (found, error) {
 	b, err := os.ReadFile(header)
 	if err != nil {
-		return cyrus.Mailbox{}, err
+		return found{}, err
 	}
 	h, parseErr := cyrus.ParseHeader(b)
 	if byID {
 		if parseErr != nil {
-			return cyrus.Mailbox{}, parseErr
+			return found{}, parseErr
 		}
 		id, _ := cyrus.UniqueIDFromPath(dir)
 		if h.UniqueID != id || h.Name == "" {
-			return cyrus.Mailbox{}, fmt.Errorf("says UniqueID %q and name %q", h.UniqueID, h.Name)
+			return found{}, fmt.Errorf("says UniqueID %q and name %q", h.UniqueID, h.Name)
 		}
-		return cyrus.Mailbox{Name: cyrus.Name(h.Name), UniqueID: id}, nil
+		return found{cyrus.Mailbox{Name: cyrus.Name(h.Name), UniqueID: id}, header, true}, nil
 	}
-	name, err := l.conf.NameFromPath(dir)
+	name, err := w.conf.NameFromPath(dir)
 	if err != nil {
-		return cyrus.Mailbox{}, err
+		return found{}, err
 	}
-	m := cyrus.Mailbox{Name: name, Legacy: true}
+	f := found{mailbox: cyrus.Mailbox{Name: name, Legacy: true}, header: header}
 	if parseErr == nil { // else Fetch says so, of a mailbox that has a name
-		m.UniqueID = h.UniqueID
+		f.mailbox.UniqueID, f.sure = h.UniqueID, h.Name == string(name)
 	}
-	return m, nil
+	return f, nil
 }
