@@ -1,0 +1,138 @@
+package truth_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"backupfs/cyrus"
+	"backupfs/internal/testenv"
+	"backupfs/internal/truth"
+	"backupfs/source"
+)
+
+func must(t *testing.T, errs ...error) {
+	t.Helper()
+	for _, err := range errs {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// mustTree makes a dated folder of jane.doe out of a fixture's spool.
+func mustTree(t *testing.T) (string, *truth.Truth) {
+	t.Helper()
+	dir := t.TempDir()
+	fixture := filepath.Join(testenv.Fixtures(t), "cyrus36/altns-hashed")
+	out, err := exec.Command("tar", "-xzf", fixture+"/fixture.tar.gz", "-C", dir).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	conf, err := os.ReadFile(dir + "/imapd.conf")
+	must(t, err, os.WriteFile(dir+"/imapd.conf", bytes.ReplaceAll(conf, []byte("@ROOT@"), []byte(dir)), 0o600))
+	src, err := source.OpenLocal(t.Context(), source.LocalOptions{ConfigPath: dir + "/imapd.conf", MboxlistCommand: source.NoMboxlist})
+	must(t, err)
+	boxes, err := src.Mailboxes(t.Context(), "jane.doe")
+	must(t, err)
+	tree := dir + "/tree"
+	for _, m := range boxes {
+		folder := filepath.Join(append([]string{tree}, cyrus.TreePath(m.Archived)...)...)
+		must(t, os.MkdirAll(folder, 0o700))
+		snap, err := src.Fetch(t.Context(), m, func(_ *cyrus.Index, r *cyrus.Record) bool { return !r.Expunged() }, func(m source.Message) error {
+			b, err := io.ReadAll(io.NewSectionReader(m.Body, 0, m.Size))
+			if err != nil {
+				return err
+			}
+			path := filepath.Join(folder, name(m.Record.UID))
+			date := time.Unix(m.Record.InternalDate, 0)
+			must(t, os.WriteFile(path, b, 0o600), os.Chtimes(path, date, date))
+			return nil
+		})
+		must(t, err)
+		for _, f := range snap.Files {
+			must(t, os.WriteFile(filepath.Join(folder, f.Name), f.Data, 0o600))
+		}
+	}
+	must(t, os.Mkdir(tree+"/.meta", 0o700), os.WriteFile(tree+"/.meta/sub", nil, 0o600))
+	tr, err := truth.Load(fixture + "/truth.json")
+	must(t, err)
+	return tree, tr
+}
+
+func name(uid uint32) string { return strconv.Itoa(int(uid)) + "." }
+
+// TestCompare: a right tree has no difference, and each error in it is found.
+func TestCompare(t *testing.T) {
+	tree, tr := mustTree(t)
+	compare := func() []string {
+		t.Helper()
+		bad, stats, err := truth.Compare(tree, tr, "jane.doe")
+		if err != nil || stats.Folders == 0 || stats.Messages == 0 || stats.Bytes == 0 {
+			t.Fatalf("%v, compared %+v", err, stats)
+		}
+		return bad
+	}
+	if bad := compare(); len(bad) > 0 {
+		t.Fatalf("%q", bad)
+	}
+	inbox := tree + "/INBOX"
+	one := inbox + "/1."
+	whole, err := os.ReadFile(one)
+	must(t, err)
+	st, err := os.Stat(one)
+	must(t, err)
+	put := func(b []byte) error {
+		return errors.Join(os.WriteFile(one, b, 0o600), os.Chtimes(one, st.ModTime(), st.ModTime()))
+	}
+	other := bytes.Clone(whole)
+	other[len(other)/2] ^= 1
+	header, err := os.ReadFile(inbox + "/cyrus.header")
+	must(t, err)
+	index, err := os.ReadFile(inbox + "/cyrus.index")
+	must(t, err)
+	flagged := bytes.Clone(index)
+	flagged[160+35] ^= cyrus.FlagFlagged // version 17: the first record stands at 160, its system flags at 32
+	for said, c := range map[string]struct{ spoil, mend func() error }{
+		"lacks 1.":           {func() error { return os.Remove(one) }, func() error { return put(whole) }},
+		"size":               {func() error { return put(whole[1:]) }, func() error { return put(whole) }},
+		"SHA-1":              {func() error { return put(other) }, func() error { return put(whole) }},
+		"mtime":              {func() error { return os.Chtimes(one, time.Unix(1, 0), time.Unix(1, 0)) }, func() error { return put(whole) }},
+		"77. is too many":    {func() error { return os.WriteFile(inbox+"/77.", whole, 0o600) }, func() error { return os.Remove(inbox + "/77.") }},
+		"unexpected file":    {func() error { return os.WriteFile(inbox+"/x", nil, 0o600) }, func() error { return os.Remove(inbox + "/x") }},
+		"file outside":       {func() error { return os.WriteFile(tree+"/x", nil, 0o600) }, func() error { return os.Remove(tree + "/x") }},
+		"Empty: is too many": {func() error { return os.Mkdir(inbox+"/Empty", 0o700) }, func() error { return os.Remove(inbox + "/Empty") }},
+		"no folder":          {func() error { return os.Rename(inbox+"/Sent", inbox+"/.Sent") }, func() error { return os.Rename(inbox+"/.Sent", inbox+"/Sent") }},
+		"flags":              {func() error { return os.WriteFile(inbox+"/cyrus.index", flagged, 0o600) }, func() error { return os.WriteFile(inbox+"/cyrus.index", index, 0o600) }},
+		"UniqueID":           {func() error { return os.WriteFile(inbox+"/cyrus.header", mangle(header, tr), 0o600) }, func() error { return os.WriteFile(inbox+"/cyrus.header", header, 0o600) }},
+		"cyrus.header":       {func() error { return os.Remove(inbox + "/cyrus.header") }, func() error { return os.WriteFile(inbox+"/cyrus.header", header, 0o600) }},
+	} {
+		must(t, c.spoil())
+		if bad := compare(); !strings.Contains(strings.Join(bad, "\n"), said) {
+			t.Errorf("%s: %q", said, bad)
+		}
+		must(t, c.mend())
+		if bad := compare(); len(bad) > 0 {
+			t.Fatalf("mended, after %s: %q", said, bad)
+		}
+	}
+	if _, _, err := truth.Compare(tree, tr, "nobody"); err == nil {
+		t.Error("compared nobody")
+	}
+	if _, _, err := truth.Compare(tree+"/none", tr, "jane.doe"); err == nil {
+		t.Error("compared what does not exist")
+	}
+}
+
+// mangle changes the UniqueID.
+func mangle(header []byte, tr *truth.Truth) []byte {
+	id := tr.Users["jane.doe"].Folders["INBOX"].UniqueID
+	return bytes.ReplaceAll(header, []byte(id), []byte(strings.Repeat("x", len(id))))
+}
