@@ -74,8 +74,8 @@ func (f *fetched) remember(st index.State) error {
 	return nil
 }
 
-// want says whether a message's bytes are to be delivered: the archive lacks them, or they did not match the last time. It is
-// called under the mailbox's lock, hence asks the index only for messages that are new in the folder.
+// want says whether a message's bytes are to be delivered: the archive lacks what the record's digest stands for. It is called
+// under the mailbox's lock, hence asks the index only for messages that are new in the folder.
 func (f *fetched) want(ix *cyrus.Index, rec *cyrus.Record) bool {
 	if rec.Unlinked() || f.r.fatal != nil {
 		return false
@@ -90,9 +90,6 @@ func (f *fetched) want(ix *cyrus.Index, rec *cyrus.Record) bool {
 	}
 	if rec.GUID.IsZero() {
 		return !f.carried(ix, rec)
-	}
-	if _, ok := f.odd.Message[rec.UID]; ok {
-		return true
 	}
 	_, ok, err := f.holds(rec)
 	if err != nil {

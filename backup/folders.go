@@ -36,7 +36,7 @@ func (r *run) folders(ctx context.Context) error {
 			if !done[id] {
 				err = r.folder(ctx, m, id)
 			} else {
-				err = r.link(m.Archived, id)
+				err = r.place(m.Archived, id)
 			}
 			switch {
 			case errors.Is(err, source.ErrGone) && round < maxRounds:
@@ -61,29 +61,39 @@ func (r *run) folders(ctx context.Context) error {
 // folder brings one folder to what the server has. source.ErrGone if it vanished after it was listed; any other error
 // ends the run.
 func (r *run) folder(ctx context.Context, m source.Mailbox, id string) error {
-	st, ok := r.states[id]
-	_, hasIndex := st.Metas["cyrus.index"]
-	if ok && hasIndex && m.Fingerprint != "" && m.Fingerprint == st.Fingerprint {
-		return r.link(m.Archived, id) // unchanged
+	st := r.states[id]
+	if m.Fingerprint != "" && m.Fingerprint == st.Fingerprint && r.hasIndex(id) {
+		return r.place(m.Archived, id) // unchanged
 	}
 	err := r.fetch(ctx, m, id, st)
 	switch {
-	case err == nil:
-		return r.link(m.Archived, id)
 	case r.fatal != nil:
 		return r.fatal
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case errors.Is(err, source.ErrGone):
 		return err
+	case err != nil:
+		// It is locked, or damaged. The others go on; the folder stands as the run before left it.
+		r.problem(m.Archived, 0, err)
+		r.marker.Skipped = append(r.marker.Skipped, m.Archived)
 	}
-	// It is locked, or damaged. The others go on; the folder stands as the run before left it.
-	r.problem(m.Archived, 0, err)
-	r.marker.Skipped = append(r.marker.Skipped, m.Archived)
-	if hasIndex {
-		return r.link(m.Archived, id)
+	return r.place(m.Archived, id)
+}
+
+// place makes a folder's name stand for it; if the archive has nothing of the folder, for no other either.
+func (r *run) place(name, id string) error {
+	if r.hasIndex(id) {
+		return r.link(name, id)
 	}
-	return r.unlink(m.Archived) // of another folder that had the name
+	return r.unlink(name)
+}
+
+// hasIndex says that the archive has a cyrus.index of a folder, of this run or one before.
+func (r *run) hasIndex(id string) bool {
+	_, now := r.sums[id]
+	_, before := r.states[id].Metas["cyrus.index"]
+	return now || before
 }
 
 func (r *run) progress() {

@@ -1,0 +1,243 @@
+package backup
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha1"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"backupfs/cyrus"
+	"backupfs/source"
+)
+
+// fakeServer is a source.Source in memory: the model that archives are compared with.
+type fakeServer struct {
+	boxes []*fakeBox
+	files map[string][]byte // seen, sub
+	pins  int               // messages delivered a round
+
+	between func(*fakeBox)     // called between two rounds of a Fetch
+	fetched map[string]boxView // of the Fetches since the last reset, by id
+	listed  map[string]string  // what the last Mailboxes said: name to id
+	gen     int
+	serial  int
+}
+
+// fakeBox is one mailbox.
+type fakeBox struct {
+	id, name    string
+	version     uint32
+	validity    uint32
+	nextUID     uint32
+	msgs        []*fakeMsg
+	keywords    string
+	annotations []byte
+	gen         int    // changes with the mailbox
+	racy        bool   // its fingerprint is not to be trusted
+	busy        bool   // somebody holds its locks
+	renameTo    string // it gets this name when it is fetched, and is gone under the old one
+}
+
+// fakeMsg is one message: what the index says, and the file.
+type fakeMsg struct {
+	rec  cyrus.Record
+	body []byte // nil: there is no file
+	kept []byte // of a file that is gone, but was there in an earlier run
+
+	inRun bool // a run has its bytes
+}
+
+// bytes are what a date has to show; nil if nobody has them.
+func (m fakeMsg) bytes() []byte {
+	if m.body != nil {
+		return m.body
+	}
+	return m.kept
+}
+
+// boxView is a mailbox at one moment.
+type boxView struct {
+	fingerprint string
+	files       map[string][]byte
+	msgs        []fakeMsg
+}
+
+func newFakeServer() *fakeServer {
+	s := &fakeServer{pins: 3, files: map[string][]byte{"sub": []byte("INBOX\t\n")}, between: func(*fakeBox) {}}
+	s.reset()
+	s.create("INBOX", 17)
+	for _, b := range []*fakeBox{s.create("INBOX.A.Sub", 20), s.create("INBOX.Old", 9)} {
+		for range 4 {
+			s.addGood(b)
+		}
+	}
+	return s
+}
+
+func (s *fakeServer) reset() { s.fetched = make(map[string]boxView) }
+
+func (s *fakeServer) create(name string, version uint32) *fakeBox {
+	s.serial++
+	b := &fakeBox{id: fmt.Sprintf("id-%d", s.serial), name: name, version: version, validity: 1254175711, nextUID: 1}
+	s.boxes = append(s.boxes, b)
+	s.changed(b)
+	return b
+}
+
+func (s *fakeServer) changed(b *fakeBox) {
+	s.gen++
+	b.gen = s.gen
+}
+
+func (s *fakeServer) byName(name string) *fakeBox {
+	i := slices.IndexFunc(s.boxes, func(b *fakeBox) bool { return b.name == name })
+	if i < 0 {
+		return nil
+	}
+	return s.boxes[i]
+}
+
+// add appends a message whose index record claims the digest and size of claim.
+func (s *fakeServer) add(b *fakeBox, body, claim []byte) *fakeMsg {
+	m := &fakeMsg{body: body, rec: cyrus.Record{
+		UID: b.nextUID, Size: uint64(len(claim)), InternalDate: 1254000000 + int64(b.nextUID), GUID: sha1.Sum(claim), Modseq: uint64(s.gen),
+	}}
+	if b.version == 9 {
+		m.rec.GUID = cyrus.GUID{}
+	}
+	b.nextUID++
+	b.msgs = append(b.msgs, m)
+	s.changed(b)
+	return m
+}
+
+// addGood appends a message whose file is right.
+func (s *fakeServer) addGood(b *fakeBox) {
+	body := s.newBody()
+	s.add(b, body, body)
+}
+
+// newBody makes bytes that no message had before.
+func (s *fakeServer) newBody() []byte {
+	s.serial++
+	return fmt.Appendf(nil, "Message-ID: <%06d@example.com>\r\n\r\nHello.\r\n", s.serial)
+}
+
+func (b *fakeBox) view() boxView {
+	ix := &cyrus.Index{Version: b.version, UIDValidity: b.validity, LastUID: b.nextUID - 1}
+	v := boxView{fingerprint: b.fingerprint(), files: map[string][]byte{}}
+	for _, m := range b.msgs {
+		ix.Records = append(ix.Records, m.rec)
+		v.msgs = append(v.msgs, *m)
+	}
+	raw, err := ix.Marshal()
+	if err != nil {
+		panic(err) // the model made something that no index can hold
+	}
+	v.files["cyrus.index"] = raw
+	v.files["cyrus.header"] = []byte("\xa1\x02\x8b\x0dCyrus mailbox header\nx\ny\n\t" + b.id + "\n" + b.keywords + "\nbrong\tlrs\t\n")
+	if b.annotations != nil {
+		v.files["cyrus.annotations"] = b.annotations
+	}
+	return v
+}
+
+func (s *fakeServer) Name() string { return "imap.example.com" }
+func (s *fakeServer) Close() error { return nil }
+
+func (s *fakeServer) Users(context.Context) ([]source.User, error) {
+	return []source.User{{Name: "brong", DriveUnit: "default"}}, nil
+}
+
+func (s *fakeServer) Mailboxes(_ context.Context, user string) ([]source.Mailbox, error) {
+	if user != "brong" {
+		return nil, fmt.Errorf("%s: %w", user, source.ErrNoUser)
+	}
+	s.listed = make(map[string]string)
+	var boxes []source.Mailbox
+	for _, b := range s.boxes {
+		s.listed[b.name] = b.id
+		boxes = append(boxes, source.Mailbox{
+			Mailbox:  cyrus.Mailbox{Name: cyrus.Name(b.name), UniqueID: b.id},
+			Archived: b.name, Fingerprint: b.fingerprint(),
+		})
+	}
+	slices.SortFunc(boxes, func(a, b source.Mailbox) int { return strings.Compare(a.Archived, b.Archived) })
+	return boxes, nil
+}
+
+func (b *fakeBox) fingerprint() string {
+	if b.racy {
+		return ""
+	}
+	return fmt.Sprint(b.gen)
+}
+
+func (s *fakeServer) UserFiles(context.Context, string, map[string]string) ([]source.File, error) {
+	var files []source.File
+	for name, data := range s.files {
+		files = append(files, source.File{Name: name, Data: data, Mtime: 1254000000})
+	}
+	return files, nil
+}
+
+func (s *fakeServer) Fetch(ctx context.Context, m source.Mailbox, want func(*cyrus.Index, *cyrus.Record) bool,
+	deliver func(source.Message) error) (*source.Snapshot, error) {
+	b := s.byName(m.Archived)
+	switch {
+	case b == nil || b.id != m.UniqueID:
+		return nil, fmt.Errorf("%s: %w", m.Name, source.ErrGone)
+	case b.renameTo != "":
+		b.name, b.renameTo = b.renameTo, ""
+		return nil, fmt.Errorf("%s: %w", m.Name, source.ErrGone)
+	case b.busy:
+		return nil, fmt.Errorf("%s: %w", m.Name, source.ErrBusy)
+	}
+	handled := make(map[uint32]bool)
+	for {
+		v := b.view()
+		ix, err := cyrus.ParseIndex(v.files["cyrus.index"])
+		if err != nil {
+			return nil, err
+		}
+		snap := &source.Snapshot{Index: ix, Fingerprint: v.fingerprint, Missing: make(map[uint32]error)}
+		var pinned []fakeMsg
+		for i := range ix.Records {
+			rec := &ix.Records[i]
+			switch {
+			case rec.Unlinked() || handled[rec.UID] || len(pinned) > s.pins || !want(ix, rec):
+			case v.msgs[i].body == nil:
+				snap.Missing[rec.UID] = fs.ErrNotExist
+			default:
+				pinned = append(pinned, v.msgs[i])
+			}
+		}
+		for _, p := range pinned[:min(len(pinned), s.pins)] {
+			handled[p.rec.UID] = true
+			err := deliver(source.Message{Record: p.rec, Size: int64(len(p.body)), Mtime: p.rec.InternalDate, Inode: 7, Body: bytes.NewReader(p.body)})
+			if err != nil {
+				return nil, err
+			}
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if len(pinned) > s.pins {
+			s.between(b)
+			continue
+		}
+		for _, name := range []string{"cyrus.index", "cyrus.header", "cyrus.annotations"} {
+			if data, ok := v.files[name]; ok {
+				snap.Files = append(snap.Files, source.File{Name: name, Data: data, Mtime: 1254000000, Inode: 8})
+			}
+		}
+		for _, m := range b.msgs {
+			m.inRun = true
+		}
+		s.fetched[b.id] = v
+		return snap, nil
+	}
+}
