@@ -238,14 +238,13 @@ func (a *Appender) finish(m Marker) (Run, error) {
 	}
 
 	// 3. The marker. A crash leaves a part of it, which is no marker, or all of it: then the run is complete.
-	m = a.fill(m)
-	var err error
-	a.open()
-	offset := a.tar
-	a.cur.m.Marker, a.cur.m.First = true, 0
-	if a.cur.tar, err = appendMarker(a.cur.tar, m); err != nil {
+	content, m, err := markerContent(a.fill(m))
+	if err != nil {
 		return Run{}, err
 	}
+	a.open()
+	a.cur.m.Marker, a.cur.m.First = true, 0
+	a.cur.tar = appendMarker(a.cur.tar, m, content)
 	a.tar += int64(len(a.cur.tar))
 	a.d.put(a.cur)
 	a.cur = nil
@@ -266,7 +265,6 @@ func (a *Appender) finish(m Marker) (Run, error) {
 		a.unnamed = false
 	}
 
-	m.Offset = offset
 	a.last, a.ok = Run{Marker: m, Start: a.start, End: Position{File: a.file.Size(), Tar: a.tar}}, true
 	a.begin(m.Digest)
 	return a.last, nil

@@ -10,31 +10,28 @@ import (
 	"time"
 )
 
-// markerContent is the line of JSON. Of skipped folders it names as many as fit.
-func markerContent(m Marker) ([]byte, error) {
+// markerContent is the line of JSON, and the marker that it says: of skipped folders it names as many as fit.
+func markerContent(m Marker) ([]byte, Marker, error) {
 	for {
 		var buf bytes.Buffer
 		enc := json.NewEncoder(&buf)
 		enc.SetEscapeHTML(false)
 		if err := enc.Encode(m); err != nil {
-			return nil, fmt.Errorf("run's marker: %w", err)
+			return nil, m, fmt.Errorf("run's marker: %w", err)
 		}
 		if buf.Len() <= maxMarker {
-			return buf.Bytes(), nil
+			return buf.Bytes(), m, nil
 		}
 		if len(m.Skipped) < 2 {
-			return nil, fmt.Errorf("run's marker has %d bytes: %w", buf.Len(), ErrEntry)
+			return nil, m, fmt.Errorf("run's marker has %d bytes: %w", buf.Len(), ErrEntry)
 		}
-		m.Skipped = append(m.Skipped[:len(m.Skipped)/2:len(m.Skipped)/2], "...")
+		half := len(m.Skipped) / 2
+		m.Skipped = append(m.Skipped[:half:half], "...")
 	}
 }
 
-// appendMarker appends the entry of a marker, padded.
-func appendMarker(dst []byte, m Marker) ([]byte, error) {
-	content, err := markerContent(m)
-	if err != nil {
-		return nil, err
-	}
+// appendMarker appends the entry of a marker, whose content that is, padded.
+func appendMarker(dst []byte, m Marker, content []byte) []byte {
 	sum := sha1.Sum(content)
 	dst = appendHeader(dst, Entry{
 		Name:     MarkerName,
@@ -44,7 +41,7 @@ func appendMarker(dst []byte, m Marker) ([]byte, error) {
 		Mtime:    m.Begun.Unix(),
 	})
 	dst = append(dst, content...)
-	return append(dst, make([]byte, padded(int64(len(content)))-int64(len(content)))...), nil
+	return append(dst, make([]byte, padded(int64(len(content)))-int64(len(content)))...)
 }
 
 // parseMarker reads the tar of a marker's member, which begins at offset in the stream.
