@@ -32,7 +32,6 @@ demo:
 
 test:
 	@scripts/deps.sh test
-	@go build -o bin/ ./cmd/backupd ./cmd/backupfs
 	go test -count=1 -timeout 25m ./...
 
 race:
