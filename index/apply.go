@@ -144,25 +144,31 @@ func (b *batch) beginLife(f *folder, l *life) error {
 	if l.expunged {
 		expunged = 1
 	}
-	id := b.nextMsg
-	b.nextMsg++
-	if !l.guid.IsZero() {
-		n, err := b.db.exec("INSERT INTO messages SELECT ?, ?, ?, ?, ?, ?, id, ? FROM files WHERE sha1 = ?",
-			f.id, int64(l.uid), b.run, open, id, expunged, l.date, l.guid[:])
-		if err != nil || n > 0 {
-			return err
-		}
+	file, err := b.fileOf(*l)
+	if err != nil {
+		return err
 	}
+	// One row by its values: an INSERT from a SELECT would save each page that it touches, to be able to take back half of it.
+	_, err = b.db.exec("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+		f.id, int64(l.uid), b.run, open, b.nextMsg, expunged, file, l.date)
+	b.nextMsg++
+	return err
+}
+
+func (b *batch) fileOf(l life) (id int64, err error) {
+	get := func(r *row) { id = r.int(0) }
 	var sha1 []byte
 	if !l.guid.IsZero() {
 		sha1 = l.guid[:]
+		if ok, err := b.db.one(get, "SELECT id FROM files WHERE sha1 = ?", sha1); ok || err != nil {
+			return id, err
+		}
 	}
 	if _, err := b.db.exec("INSERT INTO files VALUES (NULL, ?, ?, ?, NULL)", sha1, l.size, l.date); err != nil {
-		return err
+		return 0, err
 	}
-	_, err := b.db.exec("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, (SELECT max(id) FROM files), ?)",
-		f.id, int64(l.uid), b.run, open, id, expunged, l.date)
-	return err
+	_, err = b.db.one(get, "SELECT max(id) FROM files")
+	return id, err
 }
 
 // undo takes back what this run did to a folder's messages: its cyrus.index came again, and the last one counts.

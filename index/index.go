@@ -33,13 +33,15 @@ func OpenRead(path string) (*Index, error) {
 	}
 	d, err := openIdent(path, url.Values{"mode": {"ro"}, "_query_only": {"1"}})
 	if lockRefused(err) {
-		d, err = openIdent(path, url.Values{"mode": {"ro"}, "immutable": {"1"}})
+		d, err = openIdent(path, withoutLocks())
 	}
 	if err != nil {
 		return nil, err
 	}
 	return &Index{path: path, db: d}, nil
 }
+
+func withoutLocks() url.Values { return url.Values{"mode": {"ro"}, "immutable": {"1"}} }
 
 // lockRefused tells a file system without locks from a disk that fails to be read.
 func lockRefused(err error) bool {
