@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"os/exec"
+	"syscall"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sync/errgroup"
+
+	"backupfs/cmd/internal/cli"
+	"backupfs/fs"
+)
+
+// mount is one mount, from the checks to its end.
+type mount struct {
+	dir     string
+	options options
+	log     *log.Logger
+}
+
+// newMount checks everything that can be refused before something is mounted.
+func newMount(root, dir string, words []string) (*mount, error) {
+	o, err := parseOptions(words)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkFUSE(); err != nil {
+		return nil, err
+	}
+	// The mount point first: that of a dead mount cannot even be resolved.
+	if err := checkMountpoint(dir); err != nil {
+		return nil, err
+	}
+	if dir, err = real(dir); err != nil {
+		return nil, err
+	}
+	if root, err = real(root); err != nil {
+		return nil, err
+	}
+	if o.fs.Store, err = openStore(root); err != nil {
+		return nil, err
+	}
+	if err := checkOverlap("store", root, dir); err != nil {
+		return nil, err
+	}
+	if o.fs.CacheDir, err = real(o.fs.CacheDir); err != nil {
+		return nil, err
+	}
+	if err := checkOverlap("cachedir", o.fs.CacheDir, dir); err != nil {
+		return nil, err
+	}
+	m := &mount{dir: dir, options: o, log: log.New(os.Stderr, "backupfs: ", 0)}
+	m.options.fs.Log = m.log
+	return m, nil
+}
+
+// run mounts and serves until a signal comes or somebody unmounts.
+func (m *mount) run(ctx context.Context) error {
+	// Nobody's folder is to be kept from being unmounted by this process.
+	if err := os.Chdir("/"); err != nil {
+		return err
+	}
+	f := fs.New(m.options.fs)
+	server, err := fuse.NewServer(f, m.dir, m.fuseOptions())
+	if err != nil {
+		return errors.Join(cli.WithHint(fmt.Errorf("mounting on %s: %w", m.dir, err), "%s", m.mountHint()), f.Close())
+	}
+	var group errgroup.Group
+	served := make(chan struct{})
+	group.Go(func() error {
+		defer close(served)
+		server.Serve()
+		return nil
+	})
+	// The kernel's greeting is answered already, so whoever comes is served. fuse.Server.WaitMount would prove it by opening a
+	// file in there: killed in that moment, this process would wait for itself for ever.
+	if err = ready(m.log); err == nil {
+		select {
+		case <-ctx.Done():
+		case <-served:
+		}
+	}
+	if lazy, err2 := m.unmount(server, served); lazy || err2 != nil {
+		// Somebody still has files open there; they see the end of this process as the end of the mount.
+		return errors.Join(err, err2)
+	}
+	return errors.Join(err, group.Wait(), f.Close())
+}
+
+func (m *mount) fuseOptions() *fuse.MountOptions {
+	return &fuse.MountOptions{
+		Name:       "backupfs",
+		FsName:     m.options.fs.Store.Root,
+		AllowOther: m.options.allowOther,
+		// The kernel checks modes, and refuses what writes before it asks us.
+		Options: []string{"default_permissions", "ro"},
+		// Root mounts by itself, so that an error is the kernel's own.
+		DirectMount:       os.Geteuid() == 0,
+		DirectMountStrict: os.Geteuid() == 0,
+		DirectMountFlags:  syscall.MS_NOSUID | syscall.MS_NODEV | syscall.MS_RDONLY,
+		// Links are as immutable as all the rest: a link that changes has another node id.
+		EnableSymlinkCaching: true,
+		IgnoreSecurityLabels: true,
+		ExtraCapabilities:    fuse.CAP_NO_OPENDIR_SUPPORT,
+		// Read-ahead of many files at once.
+		MaxBackground: 64,
+		Logger:        m.log,
+	}
+}
+
+func (m *mount) mountHint() string {
+	if os.Geteuid() != 0 && m.options.allowOther {
+		return "echo user_allow_other >> /etc/fuse.conf (as root)"
+	}
+	return "mount | grep " + m.dir
+}
+
+// unmount ends the mount, lazily if it is in use. It is not an error if somebody else was first.
+func (m *mount) unmount(server *fuse.Server, served <-chan struct{}) (lazy bool, err error) {
+	select {
+	case <-served:
+		return false, nil
+	default:
+	}
+	err = server.Unmount()
+	if err == nil {
+		return false, nil
+	}
+	m.log.Printf("%s is in use (%v); it is unmounted all the same", m.dir, err)
+	if os.Geteuid() == 0 {
+		err = syscall.Unmount(m.dir, syscall.MNT_DETACH)
+	} else {
+		cmd := exec.Command("fusermount3", "-u", "-z", m.dir)
+		cmd.Stdout, cmd.Stderr = io.Discard, io.Discard
+		err = cmd.Run()
+	}
+	if err != nil {
+		err = cli.WithHint(fmt.Errorf("unmounting %s: %w", m.dir, err), "umount -l %s", m.dir)
+	}
+	return true, err
+}

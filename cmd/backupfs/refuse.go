@@ -1,0 +1,90 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	iofs "io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"backupfs/cmd/internal/cli"
+	"backupfs/internal/store"
+)
+
+// checkFUSE refuses where nothing can be mounted.
+func checkFUSE() error {
+	if _, err := os.Stat("/dev/fuse"); err != nil {
+		return cli.WithHint(fmt.Errorf("/dev/fuse: %w: this system has no FUSE", iofs.ErrNotExist),
+			"modprobe fuse (a container needs --device /dev/fuse)")
+	}
+	if os.Geteuid() == 0 {
+		return nil
+	}
+	for _, name := range []string{"fusermount3", "/bin/fusermount3", "fusermount", "/bin/fusermount"} {
+		if _, err := exec.LookPath(name); err == nil {
+			return nil
+		}
+	}
+	return cli.WithHint(errors.New("fusermount3 is not installed, and only root can mount without it"), "apt install fuse3")
+}
+
+// openStore opens the store, and refuses what is none.
+func openStore(root string) (*store.Store, error) {
+	if _, err := os.Stat(root); err != nil {
+		return nil, cli.WithHint(err, "backupd backup --store %s (makes a store)", root)
+	}
+	st, err := store.Open(root)
+	if errors.Is(err, store.ErrNotStore) {
+		return nil, cli.WithHint(err, "backupd backup --store DIR (makes a store)")
+	}
+	return st, err
+}
+
+// checkMountpoint refuses a mount point where something would be hidden.
+func checkMountpoint(dir string) error {
+	entries, err := os.ReadDir(dir)
+	switch {
+	case errors.Is(err, syscall.ENOTCONN):
+		return cli.WithHint(fmt.Errorf("%s: a mount whose program is dead is still there", dir), "fusermount3 -u %s", dir)
+	case errors.Is(err, iofs.ErrNotExist):
+		return cli.WithHint(fmt.Errorf("mount point %s: %w", dir, iofs.ErrNotExist), "mkdir -p %s", dir)
+	case errors.Is(err, syscall.ENOTDIR):
+		return cli.WithHint(fmt.Errorf("mount point %s: it is not a folder", dir), "mkdir -p DIR, for an empty folder to mount on")
+	case err != nil:
+		return fmt.Errorf("mount point: %w", err)
+	case len(entries) > 0:
+		return cli.WithHint(fmt.Errorf("mount point %s: it is not empty", dir), "mkdir -p DIR, for an empty folder to mount on")
+	}
+	return nil
+}
+
+// checkOverlap refuses a mount point that lies in a folder which the mount itself reads, or the other way round: it would wait
+// for itself.
+func checkOverlap(what, dir, mountpoint string) error {
+	if inside(dir, mountpoint) || inside(mountpoint, dir) {
+		return cli.WithHint(fmt.Errorf("mount point %s and %s %s overlap: the mount would wait for itself", mountpoint, what, dir),
+			"mkdir -p DIR, for an empty folder elsewhere")
+	}
+	return nil
+}
+
+func inside(outer, inner string) bool {
+	return outer == inner || strings.HasPrefix(inner, strings.TrimSuffix(outer, "/")+"/")
+}
+
+// real is a path without symbolic links, as far as it exists.
+func real(path string) (string, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	resolved, err := filepath.EvalSymlinks(abs)
+	if errors.Is(err, iofs.ErrNotExist) && abs != "/" {
+		parent, err := real(filepath.Dir(abs))
+		return filepath.Join(parent, filepath.Base(abs)), err
+	}
+	return resolved, err
+}

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"backupfs/cmd/internal/cli"
+)
+
+// newRoot is the command. background gets the exit code of the process that it leaves behind.
+func newRoot(background *int) *cobra.Command {
+	var foreground bool
+	var words []string
+	cmd := &cobra.Command{
+		Use:     "backupfs [-f] [-o OPTIONS] STORE MOUNTPOINT",
+		Version: "1",
+		Short:   "Mount a store of backups as a tree of dates",
+		Long: `Backupfs mounts a store that backupd filled, read-only, as USER/DATE/FOLDER/MESSAGE: each day as it was. It returns
+when the mount answers, and goes on in the background; umount, fusermount3 -u or SIGTERM end it. New runs of
+backupd appear in the mount by themselves, within two seconds.
+
+Options, as in mount(8), are separated by commas:
+  allow_other      let other users see the mount; without it only its owner can, not even root
+  cache=64M        memory for inflated data
+  cachedir=DIR     where to make an index of an archive, if the store's is missing, old or cannot be used
+                   (default: $XDG_CACHE_HOME/backupfs, for root /var/cache/backupfs)
+  expunged         show messages that were expunged too, as long as the server still had them
+  uid=, gid=       owner of everything (default: for root the user cyrus, if there is one; else who mounts)
+  umask=077        what is taken from the modes 0666 and 0777
+  tz=ZONE          time zone of the dates, as Europe/Berlin or Local (default: UTC)
+  ro, nodev, nosuid, noexec, noatime, defaults, … are accepted, so that fstab may have:
+      /srv/backup  /mnt/backup  fuse.backupfs  allow_other,_netdev  0  0
+
+Exit codes:
+  0  all right
+  1  failed
+  2  wrong usage`,
+		Example: `  backupfs /srv/backup /mnt/backup
+  ls /mnt/backup/brong/2009-09-28/INBOX
+  rsync -a /mnt/backup/brong/2009-09-28/INBOX/ /var/spool/cyrus/mail/b/user/brong/
+  umount /mnt/backup
+
+  backupfs -f -o allow_other,uid=cyrus,tz=Local /srv/backup /mnt/backup`,
+		Args: cli.Args(cobra.ExactArgs(2)),
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			m, err := newMount(args[0], args[1], words)
+			if err != nil {
+				return err
+			}
+			if foreground || inBackground() {
+				return m.run(cmd.Context())
+			}
+			*background, err = startBackground(cmd.Context())
+			return err
+		},
+	}
+	cmd.Flags().BoolVarP(&foreground, "foreground", "f", false, "stay in front, and write the log to stderr")
+	cmd.Flags().StringArrayVarP(&words, "options", "o", nil, "mount options, see above")
+	cmd.CompletionOptions.DisableDefaultCmd = true
+	return cmd
+}

@@ -1,0 +1,99 @@
+package fs
+
+import (
+	"syscall"
+	"time"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+)
+
+// GetAttr is stat of a node that the kernel knows.
+func (f *FS) GetAttr(cancel <-chan struct{}, in *fuse.GetAttrIn, out *fuse.AttrOut) fuse.Status {
+	e, err := f.stat(interrupt(cancel), in.NodeId)
+	if err != nil {
+		return f.errno(err, in.NodeId)
+	}
+	*out = fuse.AttrOut{AttrValid: uint64(attrTTL(in.NodeId) / time.Second)}
+	f.attr(e, &out.Attr)
+	return fuse.OK
+}
+
+// stat returns a node's entry, without its name.
+func (f *FS) stat(ctx interrupt, id uint64) (entry, error) {
+	n, ok := decode(id)
+	if !ok {
+		return entry{}, errStale
+	}
+	switch n.kind {
+	case kindRoot:
+		return f.rootEntry(), nil
+	case kindUser:
+		s, err := f.users.slot(n.slot)
+		if err != nil {
+			return entry{}, err
+		}
+		return f.userEntry(s), nil
+	}
+	u, err := f.users.acquire(ctx, n.slot)
+	if err != nil {
+		return entry{}, err
+	}
+	defer f.users.release(u)
+	switch n.kind {
+	case kindContent, kindMessage:
+		p, err := f.place(u, id, n)
+		return fileEntry("", id, p.size, p.mtime), err
+	case kindLatest:
+		r, err := u.run(n.run)
+		return entry{node: id, mode: syscall.S_IFLNK, nlink: 1, size: int64(len(r.Date)), mtime: r.Begun.Unix(), ttl: soon}, err
+	}
+	t, err := f.tree(u, n.run)
+	if err != nil {
+		return entry{}, err
+	}
+	switch n.kind {
+	case kindDir:
+		if d := t.dirs[n.id]; d != nil {
+			return dirEntry(t, n.slot, d)
+		}
+	case kindSpecial:
+		for _, name := range specialNames {
+			if specials[name] == n.id {
+				return specialEntry(t, n.slot, name)
+			}
+		}
+	case kindUnique:
+		for _, l := range t.unique {
+			if l.folder == n.id {
+				return linkEntry(t, n.slot, l)
+			}
+		}
+	}
+	return entry{}, errStale
+}
+
+// place is where a file's bytes stand in the tar, and its attributes.
+type place struct{ tar, size, mtime int64 }
+
+// place finds a file: in the listing that led to it, or by a question to the index.
+func (f *FS) place(u *user, id uint64, n node) (place, error) {
+	if n.kind == kindMessage {
+		m, ok, err := u.index.MessageByID(n.id)
+		if err == nil && (!ok || m.Tar < 0) {
+			err = errStale
+		}
+		return place{m.Tar, m.Size, m.InternalDate}, err
+	}
+	if _, p := f.listed(id); p != nil {
+		return place{n.id, p.size, p.mtime}, nil
+	}
+	m, ok, err := u.index.FileAt(n.id)
+	if err != nil || ok {
+		return place{n.id, m.Size, m.FileMtime}, err
+	}
+	meta, ok, err := u.index.MetaAt(n.id)
+	if err == nil && !ok {
+		err = errStale
+	}
+	return place{n.id, meta.Size, meta.Mtime}, err
+}

@@ -1,0 +1,248 @@
+package fs
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"syscall"
+
+	"backupfs/index"
+)
+
+// listing is what one directory of a date holds. Files come first, by node id, which is their order in the archive: a
+// program that walks the folder, or sorts by inode, reads the archive forward.
+type listing struct {
+	node node // the directory
+	// parent is the inode of the directory above.
+	parent uint64
+	files  []file
+	names  []string // of meta files
+	rest   []entry  // directories and links
+}
+
+// file is a message or meta file.
+type file struct {
+	node  uint64
+	size  int64
+	mtime int64
+	uid   uint32 // 0: a meta file
+	name  int32  // of a meta file, in names
+}
+
+func (l *listing) len() int { return len(l.files) + len(l.rest) }
+
+func (l *listing) at(i int) entry {
+	if i >= len(l.files) {
+		return l.rest[i-len(l.files)]
+	}
+	p := &l.files[i]
+	e := fileEntry("", p.node, p.size, p.mtime)
+	if p.uid != 0 {
+		e.name = messageName(p.uid)
+	} else {
+		e.name = l.names[p.name]
+	}
+	return e
+}
+
+// file returns the file of a node id, nil if it is not here.
+func (l *listing) file(id uint64) *file {
+	i, ok := slices.BinarySearchFunc(l.files, id, func(p file, id uint64) int { return cmp.Compare(p.node, id) })
+	if !ok {
+		return nil
+	}
+	return &l.files[i]
+}
+
+// listed finds a file in the listings that are in memory; nil if it is in none.
+func (f *FS) listed(id uint64) (l *listing, p *file) {
+	l, ok := f.listings.find(func(_ uint64, l *listing) bool { return l.file(id) != nil })
+	if !ok {
+		return nil, nil
+	}
+	return l, l.file(id)
+}
+
+// listing returns what a directory of a date holds.
+func (f *FS) listing(u *user, id uint64, n node) (*listing, error) {
+	if l, ok := f.listings.get(id); ok {
+		return l, nil
+	}
+	// Several programs that walk the same folder wait for one listing.
+	made, err, _ := f.listers.Do(strconv.FormatUint(id, 16), func() (any, error) { return f.list(u, id, n) })
+	if err != nil {
+		return nil, err
+	}
+	return made.(*listing), nil
+}
+
+func (f *FS) list(u *user, id uint64, n node) (*listing, error) {
+	t, err := f.tree(u, n.run)
+	if err != nil {
+		return nil, err
+	}
+	l := &listing{node: n}
+	switch n.kind {
+	case kindDir:
+		err = f.listDir(u, t, l)
+	case kindSpecial:
+		err = f.listSpecial(u, t, l)
+	default:
+		err = errNotDir
+	}
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(l.files, func(a, b file) int { return cmp.Compare(a.node, b.node) })
+	f.listings.put(id, l, int64(l.len()))
+	return l, nil
+}
+
+func (f *FS) listDir(u *user, t *tree, l *listing) error {
+	n := l.node
+	d := t.dirs[n.id]
+	if d == nil {
+		return errStale
+	}
+	l.parent = userInode(u.slot.folder.Name)
+	if d.parent != nil {
+		l.parent, _ = node{kind: kindDir, slot: n.slot, run: n.run, id: d.parent.id}.encode() // it led here
+	}
+	if d.folder != 0 {
+		for m, err := range u.index.Messages(d.folder, n.run) {
+			if err != nil {
+				return err
+			}
+			if !f.shown(m) {
+				continue
+			}
+			id, err := messageNode(n.slot, m)
+			if err != nil {
+				return fmt.Errorf("message %d: %w", m.UID, err)
+			}
+			l.files = append(l.files, file{node: id, size: m.Size, mtime: m.InternalDate, uid: m.UID})
+		}
+		metas, err := u.index.Metas(d.folder, n.run)
+		if err != nil {
+			return err
+		}
+		if err := l.addMetas(metas, metaName); err != nil {
+			return err
+		}
+	}
+	for _, c := range d.children {
+		e, err := dirEntry(t, n.slot, c)
+		if err != nil {
+			return err
+		}
+		l.rest = append(l.rest, e)
+	}
+	if n.id == 0 {
+		for _, name := range specialNames {
+			e, err := specialEntry(t, n.slot, name)
+			if err != nil {
+				return err
+			}
+			l.rest = append(l.rest, e)
+		}
+	}
+	return nil
+}
+
+func (f *FS) listSpecial(u *user, t *tree, l *listing) error {
+	l.parent, _ = node{kind: kindDir, slot: l.node.slot, run: l.node.run}.encode()
+	if l.node.id == specialMeta {
+		metas, err := u.index.Metas(0, l.node.run)
+		if err != nil {
+			return err
+		}
+		return l.addMetas(metas, fileName)
+	}
+	for _, link := range t.unique {
+		e, err := linkEntry(t, l.node.slot, link)
+		if err != nil {
+			return err
+		}
+		l.rest = append(l.rest, e)
+	}
+	return nil
+}
+
+func (l *listing) addMetas(metas []index.Meta, show func(string) bool) error {
+	for _, m := range metas {
+		if !show(m.Name) {
+			continue
+		}
+		e, err := metaEntry(l.node.slot, m)
+		if err != nil {
+			return err
+		}
+		l.files = append(l.files, file{node: e.node, size: m.Size, mtime: m.Mtime, name: int32(len(l.names))})
+		l.names = append(l.names, m.Name)
+	}
+	return nil
+}
+
+// shown reports whether a message is in the tree: the server had a file for it, and IMAP showed it, or it is asked for.
+func (f *FS) shown(m index.Message) bool {
+	return m.Tar >= 0 && (!m.Expunged || f.opts.Expunged)
+}
+
+// fits encodes a node, or says that it does not fit.
+func fits(n node) (uint64, error) {
+	id, ok := n.encode()
+	if !ok {
+		return 0, fmt.Errorf("%+v: %w", n, errNoFit)
+	}
+	return id, nil
+}
+
+// messageNode is a message's node id. Where the internal date is the one that is stored beside the bytes, the file is the same
+// whatever folder and date it is seen in, and so is its inode, and what the kernel keeps of it.
+func messageNode(slot uint32, m index.Message) (uint64, error) {
+	if m.InternalDate == m.FileMtime {
+		if id, ok := (node{kind: kindContent, slot: slot, id: m.Tar}).encode(); ok {
+			return id, nil
+		}
+	}
+	return fits(node{kind: kindMessage, slot: slot, id: m.ID})
+}
+
+func fileEntry(name string, id uint64, size, mtime int64) entry {
+	return entry{name: name, node: id, mode: syscall.S_IFREG, nlink: 1, size: size, mtime: mtime, ttl: forever}
+}
+
+func metaEntry(slot uint32, m index.Meta) (entry, error) {
+	id, err := fits(node{kind: kindContent, slot: slot, id: m.Tar})
+	return fileEntry(m.Name, id, m.Size, m.Mtime), err
+}
+
+// dirEntry is a directory of a date. Its mtime is that of the run: which of its messages is the newest would have to be
+// asked of each folder that is only passed by.
+func dirEntry(t *tree, slot uint32, d *dir) (entry, error) {
+	id, err := fits(node{kind: kindDir, slot: slot, run: t.run.Run.Run, id: d.id})
+	e := entry{name: d.name, node: id, mode: syscall.S_IFDIR, nlink: 2 + uint32(len(d.children)),
+		mtime: t.run.Begun.Unix(), ttl: forever}
+	if d.id == 0 {
+		e.nlink = 1 // as in user.date
+	}
+	return e, err
+}
+
+// specialNames are the directories of a date that the index does not know; specials are their numbers.
+var (
+	specialNames = []string{".meta", ".uniqueid"}
+	specials     = map[string]int64{".meta": specialMeta, ".uniqueid": specialUnique}
+)
+
+func specialEntry(t *tree, slot uint32, name string) (entry, error) {
+	id, err := fits(node{kind: kindSpecial, slot: slot, run: t.run.Run.Run, id: specials[name]})
+	return entry{name: name, node: id, mode: syscall.S_IFDIR, nlink: 2, mtime: t.run.Begun.Unix(), ttl: forever}, err
+}
+
+func linkEntry(t *tree, slot uint32, l link) (entry, error) {
+	id, err := fits(node{kind: kindUnique, slot: slot, run: t.run.Run.Run, id: l.folder})
+	return entry{name: l.name, node: id, mode: syscall.S_IFLNK, nlink: 1, size: int64(len(l.target)),
+		mtime: t.run.Begun.Unix(), ttl: forever}, err
+}

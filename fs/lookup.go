@@ -1,0 +1,128 @@
+package fs
+
+import (
+	"slices"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"backupfs/internal/store"
+)
+
+// Lookup finds a name in a directory.
+func (f *FS) Lookup(cancel <-chan struct{}, header *fuse.InHeader, name string, out *fuse.EntryOut) fuse.Status {
+	e, err := f.lookup(interrupt(cancel), header.NodeId, name)
+	if err == errNoEntry && immutable(header.NodeId) {
+		// That the name is not there is true for ever as well.
+		*out = fuse.EntryOut{}
+		out.SetEntryTimeout(forever)
+		return fuse.OK
+	}
+	if err != nil {
+		return f.errno(err, header.NodeId)
+	}
+	f.fill(e, out)
+	return fuse.OK
+}
+
+func (f *FS) lookup(ctx interrupt, id uint64, name string) (entry, error) {
+	n, ok := decode(id)
+	if !ok {
+		return entry{}, errStale
+	}
+	if len(name) > maxName {
+		return entry{}, errLong
+	}
+	if n.kind == kindRoot {
+		plain, err := store.Unescape(name)
+		if err != nil {
+			return entry{}, errNoEntry
+		}
+		s, err := f.users.lookup(plain)
+		if err != nil {
+			return entry{}, err
+		}
+		return f.userEntry(s), nil
+	}
+	u, err := f.users.acquire(ctx, n.slot)
+	if err != nil {
+		return entry{}, err
+	}
+	defer f.users.release(u)
+	switch n.kind {
+	case kindUser:
+		if i, ok := u.dates[name]; ok {
+			return u.date(i), nil
+		}
+		if name == latestName && len(u.runs) > 0 {
+			return u.latest(), nil
+		}
+		return entry{}, errNoEntry
+	case kindDir:
+		return f.lookupDir(u, n, name)
+	case kindSpecial:
+		return f.lookupSpecial(u, n, name)
+	}
+	return entry{}, errNotDir
+}
+
+// lookupDir asks the index for one message; the listing is for those who read all.
+func (f *FS) lookupDir(u *user, n node, name string) (entry, error) {
+	t, err := f.tree(u, n.run)
+	if err != nil {
+		return entry{}, err
+	}
+	d := t.dirs[n.id]
+	if d == nil {
+		return entry{}, errStale
+	}
+	if uid, ok := messageUID(name); ok && d.folder != 0 {
+		m, ok, err := u.index.Message(d.folder, n.run, uid)
+		if err != nil {
+			return entry{}, err
+		}
+		if ok && f.shown(m) {
+			id, err := messageNode(n.slot, m)
+			return fileEntry(name, id, m.Size, m.InternalDate), err
+		}
+	}
+	if d.folder != 0 && metaName(name) {
+		if e, err := f.lookupMeta(u, n, d.folder, name); err != errNoEntry {
+			return e, err
+		}
+	}
+	if c := d.child(name); c != nil {
+		return dirEntry(t, n.slot, c)
+	}
+	if n.id == 0 && specials[name] != 0 {
+		return specialEntry(t, n.slot, name)
+	}
+	return entry{}, errNoEntry
+}
+
+func (f *FS) lookupSpecial(u *user, n node, name string) (entry, error) {
+	if n.id == specialMeta {
+		return f.lookupMeta(u, n, 0, name)
+	}
+	t, err := f.tree(u, n.run)
+	if err != nil {
+		return entry{}, err
+	}
+	i := slices.IndexFunc(t.unique, func(l link) bool { return l.name == name })
+	if i < 0 {
+		return entry{}, errNoEntry
+	}
+	return linkEntry(t, n.slot, t.unique[i])
+}
+
+func (f *FS) lookupMeta(u *user, n node, folder int64, name string) (entry, error) {
+	metas, err := u.index.Metas(folder, n.run)
+	if err != nil {
+		return entry{}, err
+	}
+	for _, m := range metas {
+		if m.Name == name {
+			return metaEntry(n.slot, m)
+		}
+	}
+	return entry{}, errNoEntry
+}
