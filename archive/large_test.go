@@ -57,7 +57,7 @@ func TestLargeMessage(t *testing.T) {
 	const size = 3<<30 + 1000
 	begun := time.Now()
 	heap := &heapWatch{}
-	a, err := Create(t.TempDir(), day, AppendOptions{Level: 1})
+	a, err := Create(t.TempDir(), day, AppendOptions{Level: 4})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -37,7 +37,9 @@ func (a *Archive) nextWhole(from, limit, minTar int64) (Member, bool, error) {
 	buf := make([]byte, 256<<10)
 	for from+MemberHeaderSize <= limit {
 		b := buf[:min(int64(len(buf)), limit-from)]
-		if err := a.readAt(b, from); err != nil {
+		if err := a.readAt(b, from); errors.Is(err, ErrDamaged) {
+			return Member{}, false, nil // an appender has cut the file off meanwhile
+		} else if err != nil {
 			return Member{}, false, err
 		}
 		for at := 0; ; at++ {
