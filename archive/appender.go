@@ -52,8 +52,7 @@ func Create(dir string, begun time.Time, opts AppendOptions) (*Appender, error) 
 	}
 	a, err := newAppender(f, 0, opts)
 	if err != nil {
-		f.Close()
-		return nil, err
+		return nil, errors.Join(err, f.Close())
 	}
 	a.unnamed = true
 	return a, nil
@@ -314,7 +313,7 @@ func (a *Appender) usable() error {
 	}
 	if a.failed == nil {
 		if err := a.d.failed(); err != nil {
-			a.poison(err)
+			a.failed = err
 		}
 	}
 	if a.failed != nil {

@@ -111,7 +111,7 @@ func checkMarkerTable(t *testing.T, page string) {
 	_, table, _ := strings.Cut(page, "| key | meaning |")
 	table, _, _ = strings.Cut(table, "\n\n")
 	var keys []string
-	for _, row := range regexp.MustCompile("(?m)^\\| ([^|]*) \\|").FindAllStringSubmatch(table, -1) {
+	for _, row := range regexp.MustCompile(`(?m)^\| ([^|]*) \|`).FindAllStringSubmatch(table, -1) {
 		for _, key := range regexp.MustCompile("`([a-z_]+)`").FindAllStringSubmatch(row[1], -1) {
 			keys = append(keys, key[1])
 		}

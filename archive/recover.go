@@ -30,8 +30,7 @@ func OpenAppend(path string, hint Position, opts AppendOptions) (*Appender, Reco
 	}
 	a, rec, err := openAppend(f, hint, opts)
 	if err != nil {
-		f.Close()
-		return nil, rec, err
+		return nil, rec, errors.Join(err, f.Close())
 	}
 	return a, rec, nil
 }
@@ -172,17 +171,16 @@ func copyTorn(f *durable.File, from int64) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer torn.Close()
 	_, err = io.Copy(torn, io.NewSectionReader(f, from, f.Size()-from))
 	if err == nil {
 		err = torn.Sync()
 	}
+	err = errors.Join(err, torn.Close())
 	if err == nil {
 		err = durable.SyncDir(filepath.Dir(torn.Path()))
 	}
 	if err != nil {
-		os.Remove(torn.Path()) // the bytes still stand in the archive
-		return "", err
+		return "", errors.Join(err, os.Remove(torn.Path())) // the bytes still stand in the archive
 	}
 	return torn.Path(), nil
 }

@@ -185,7 +185,7 @@ func (f *faults) fault(op, _ string) error {
 
 func skipSyncs(op, _ string) error {
 	if strings.HasPrefix(op, "sync") {
-		return durable.Skip
+		return durable.ErrSkip
 	}
 	return nil
 }

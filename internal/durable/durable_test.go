@@ -100,7 +100,7 @@ func TestSkip(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	defer InjectFault(func(op, _ string) error { return Skip })()
+	defer InjectFault(func(op, _ string) error { return ErrSkip })()
 	if err := f.Truncate(5); err != nil || f.Size() != 0 {
 		t.Errorf("%v, size %d", err, f.Size())
 	}

@@ -7,7 +7,7 @@ import (
 )
 
 // Fault decides, in tests, about an operation before it is done: create, write, sync, truncate, syncdir or rename
-// (its path is the new name). nil lets it happen. An error made by Late is reported after it was done all the same; Skip has it
+// (its path is the new name). nil lets it happen. An error made by Late is reported after it was done all the same; ErrSkip has it
 // reported as done without doing it, which makes tests fast that no power loss ends; any other error is reported instead of doing it.
 type Fault func(op, path string) error
 
@@ -22,8 +22,8 @@ func InjectFault(f Fault) (restore func()) {
 // Late makes an error that is reported although the operation took effect.
 func Late(err error) error { return lateError{err} }
 
-// Skip is for a Fault to return.
-var Skip = errors.New("not done, but reported as done")
+// ErrSkip is for a Fault to return.
+var ErrSkip = errors.New("not done, but reported as done")
 
 type lateError struct{ error }
 
@@ -39,7 +39,7 @@ func do(op, path string, work func() error) error {
 	if err == nil {
 		return work()
 	}
-	if errors.Is(err, Skip) {
+	if errors.Is(err, ErrSkip) {
 		return nil
 	}
 	if late := (lateError{}); errors.As(err, &late) {
