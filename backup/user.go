@@ -37,7 +37,7 @@ func User(ctx context.Context, st *store.Store, src source.Source, user string, 
 	r := &run{src: src, user: u, opts: opts, started: time.Now()}
 	err = r.commit(ctx)
 	r.close()
-	release()
+	_ = release() // closing a file that only was a lock
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", user, err)
 	}

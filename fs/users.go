@@ -120,7 +120,7 @@ func (t *users) check(s *slot) {
 	}
 	path, err := s.folder.Archive()
 	if err == nil && filepath.Base(path) != s.archive {
-		t.add(s.folder, filepath.Base(path)) // where no slot is left, the old archive goes on being shown
+		_, _ = t.add(s.folder, filepath.Base(path)) // where no slot is left, the old archive goes on being shown
 		return
 	}
 	gone := errors.Is(err, iofs.ErrNotExist)
@@ -285,6 +285,6 @@ func (t *users) close() error {
 
 func closeAll(idle []*user) {
 	for _, u := range idle {
-		u.close() // opened for reading: nothing is lost
+		_ = u.close() // opened for reading: nothing is lost
 	}
 }

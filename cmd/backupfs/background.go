@@ -42,7 +42,7 @@ func startBackground(ctx context.Context) (code int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	interrupted := context.AfterFunc(ctx, func() { child.Process.Signal(syscall.SIGTERM) })
+	interrupted := context.AfterFunc(ctx, func() { _ = child.Process.Signal(syscall.SIGTERM) })
 	n, _ := io.ReadFull(r, make([]byte, 1))
 	interrupted()
 	if n == 1 {

@@ -37,7 +37,7 @@ func Report(w io.Writer, program string, err error, asJSON bool) {
 	var h hinted
 	errors.As(err, &h)
 	if asJSON {
-		json.NewEncoder(w).Encode(struct {
+		_ = json.NewEncoder(w).Encode(struct {
 			Error string `json:"error"`
 			Code  int    `json:"code"`
 			Hint  string `json:"hint,omitempty"`
