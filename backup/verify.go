@@ -47,9 +47,11 @@ func Verify(ctx context.Context, u store.User, progress func(done, total int64))
 	known, indexErr := index.OpenRead(u.Index())
 	if indexErr == nil {
 		defer func() { _ = known.Close() }()
-		status, err := known.Status()
-		if err == nil && status.Archive == filepath.Base(path) && status.End.File > end.File {
-			end = status.End // there was a run behind that has lost its marker
+	}
+	own, status := belongs(known, a, path)
+	if own && status.End.File > end.File {
+		if err := v.tailLost(a, &end, status.End); err != nil {
+			return nil, err
 		}
 	}
 	if err := v.scan(ctx, a, end, progress); err != nil {
@@ -58,10 +60,46 @@ func Verify(ctx context.Context, u store.User, progress func(done, total int64))
 	if v.report.Index = indexErr; indexErr == nil && len(v.bad) == 0 {
 		v.report.Index = check(ctx, path, u.Index())
 	}
-	if err := v.locate(ctx, known, path, end); err != nil {
+	names := known
+	if !own || status.End.File < end.File {
+		names = nil
+	}
+	if err := v.locate(ctx, names, path); err != nil {
 		return nil, err
 	}
 	return v.report, ctx.Err()
+}
+
+// belongs says whether an index is of this archive, not only of one of its name.
+func belongs(ix *index.Index, a *archive.Archive, path string) (bool, index.Status) {
+	if ix == nil {
+		return false, index.Status{}
+	}
+	status, err := ix.Status()
+	if err != nil || status.Archive != filepath.Base(path) {
+		return false, status
+	}
+	for m, err := range a.Members(archive.Position{}) {
+		return err != nil || m.Foreign || m.ID == status.ID, status
+	}
+	return true, status
+}
+
+// tailLost deals with runs that the index knows and the archive no longer shows: the last marker is damaged, then what it stood for
+// is read all the same; or the file was cut.
+func (v *verifier) tailLost(a *archive.Archive, end *archive.Position, known archive.Position) error {
+	size, err := a.Size()
+	if err != nil {
+		return err
+	}
+	if size >= known.File {
+		*end = known
+		return nil
+	}
+	cut := fmt.Errorf("%s: %w: it ends at %d, and its last known run at %d", a.Path(), archive.ErrDamaged, size, known.File)
+	v.bad = append(v.bad, stretch{end.Tar, known.Tar, cut})
+	v.report.Archive = append(v.report.Archive, cut)
+	return nil
 }
 
 // check says how an index differs from its archive.

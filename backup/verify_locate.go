@@ -15,11 +15,9 @@ import (
 // errLost: what the index lists, no run noted as missing, and the archive has not.
 var errLost = fmt.Errorf("%w: its bytes are not in the archive", archive.ErrDamaged)
 
-// locate names what is wrong by folder, UID and dates. known is the user's index, nil if there is none; if it does not go as
-// far as the archive, a private one is built.
-func (v *verifier) locate(ctx context.Context, known *index.Index, path string, end archive.Position) error {
-	ix := known
-	if !reaches(known, path, end) {
+// locate names what is wrong by folder, UID and dates. ix is the user's index; if it is nil, a private one is built.
+func (v *verifier) locate(ctx context.Context, ix *index.Index, path string) error {
+	if ix == nil {
 		private, remove, err := privateIndex(ctx, path)
 		if err != nil {
 			return err
@@ -75,14 +73,6 @@ func (v *verifier) isNoted(l *locator, h index.Holder) bool {
 	return slices.ContainsFunc(v.noted[st.id], func(n note) bool {
 		return n.missing[h.UID] && h.First <= n.run && n.run <= h.Last
 	})
-}
-
-func reaches(ix *index.Index, path string, end archive.Position) bool {
-	if ix == nil {
-		return false
-	}
-	status, err := ix.Status()
-	return err == nil && status.Archive == filepath.Base(path) && status.End == end
 }
 
 // privateIndex builds an index in a temporary folder.
