@@ -23,3 +23,14 @@ func Clean(s string) string {
 	}
 	return b.String()
 }
+
+// Shell makes a word that can be typed into a shell as it is shown.
+func Shell(word string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/@%+=:,._-", r)
+	}
+	if word != "" && strings.TrimFunc(word, plain) == "" {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}

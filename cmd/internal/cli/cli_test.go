@@ -137,3 +137,14 @@ func TestCleanLeavesNothingThatHarms(t *testing.T) {
 		}
 	}
 }
+
+func TestShell(t *testing.T) {
+	for in, want := range map[string]string{
+		"/srv/backup": "/srv/backup", "brong@example.com": "brong@example.com",
+		"": "''", "my store": "'my store'", "it's": `'it'\''s'`, "$(rm)": "'$(rm)'",
+	} {
+		if got := Shell(in); got != want {
+			t.Errorf("Shell(%q) = %s, want %s", in, got, want)
+		}
+	}
+}
