@@ -20,7 +20,8 @@ type user struct {
 	index   *index.Index // nil if there is no complete run
 	runs    []index.Run  // oldest first, named for the mount's time zone
 	dates   map[string]int
-	hints   [64]atomic.Pointer[archive.Member]
+	// hints are members that were read lately, by where they begin: 64 cover 16 MiB of tar, with as many readers in it as may be.
+	hints [64]atomic.Pointer[archive.Member]
 
 	// Guarded by users.mu.
 	refs    int
@@ -37,7 +38,7 @@ func (f *FS) open(ctx context.Context, s *slot) (u *user, err error) {
 	u = &user{slot: s, archive: a, dates: map[string]int{}}
 	defer func() {
 		if err != nil {
-			u.close()
+			_ = u.close() // the error that led here counts
 		}
 	}()
 	if u.index, err = f.openIndex(ctx, s, a); err != nil || u.index == nil {
@@ -84,13 +85,20 @@ func (u *user) run(number int) (index.Run, error) {
 
 // member returns the member that holds a tar offset. Reading goes forward, so the index is asked once for many reads.
 func (u *user) member(tar int64) (archive.Member, error) {
-	hint := &u.hints[uint64(tar)/(archive.MemberSize/4)%uint64(len(u.hints))]
-	if m := hint.Load(); m != nil && m.Tar <= tar && tar < m.Tar+m.TarSize {
-		return *m, nil
+	// A member of ours is at most MemberSize long: it begins in this stretch of that length, or in the one before.
+	stretch := tar / archive.MemberSize
+	for _, at := range []int64{stretch, max(stretch-1, 0)} {
+		if m := u.hint(at).Load(); m != nil && m.Tar <= tar && tar < m.Tar+m.TarSize {
+			return *m, nil
+		}
 	}
 	m, err := u.index.Member(tar)
 	if err == nil {
-		hint.Store(&m)
+		u.hint(m.Tar / archive.MemberSize).Store(&m)
 	}
 	return m, err
+}
+
+func (u *user) hint(stretch int64) *atomic.Pointer[archive.Member] {
+	return &u.hints[stretch%int64(len(u.hints))]
 }

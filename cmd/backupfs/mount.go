@@ -108,6 +108,8 @@ func (m *mount) fuseOptions() *fuse.MountOptions {
 		EnableSymlinkCaching: true,
 		IgnoreSecurityLabels: true,
 		ExtraCapabilities:    fuse.CAP_NO_OPENDIR_SUPPORT,
+		// There is no file to splice from; to find that out takes go-fuse a pipe each time.
+		DisableSplice: true,
 		// Read-ahead of many files at once.
 		MaxBackground: 64,
 		Logger:        m.log,

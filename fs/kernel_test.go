@@ -1,0 +1,123 @@
+package fs
+
+import (
+	"fmt"
+	"maps"
+	"os/exec"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"backupfs/index/indextest"
+)
+
+// counter counts what the kernel asks.
+type counter struct {
+	*FS
+	mu    sync.Mutex
+	asked map[string]int
+}
+
+func (c *counter) count(what string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.asked[what]++
+}
+
+// take returns what was asked since the last take.
+func (c *counter) take() map[string]int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	asked := maps.Clone(c.asked)
+	clear(c.asked)
+	return asked
+}
+
+func (c *counter) Open(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
+	c.count("open")
+	return c.FS.Open(cancel, in, out)
+}
+func (c *counter) OpenDir(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
+	c.count("opendir")
+	return c.FS.OpenDir(cancel, in, out)
+}
+func (c *counter) Flush(cancel <-chan struct{}, in *fuse.FlushIn) fuse.Status {
+	c.count("flush")
+	return c.FS.Flush(cancel, in)
+}
+func (c *counter) Lookup(cancel <-chan struct{}, h *fuse.InHeader, name string, out *fuse.EntryOut) fuse.Status {
+	c.count("lookup")
+	return c.FS.Lookup(cancel, h, name, out)
+}
+func (c *counter) ReadDir(cancel <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntryList) fuse.Status {
+	c.count("readdir")
+	return c.FS.ReadDir(cancel, in, out)
+}
+func (c *counter) ReadDirPlus(cancel <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntryList) fuse.Status {
+	c.count("readdirplus")
+	return c.FS.ReadDirPlus(cancel, in, out)
+}
+func (c *counter) GetAttr(cancel <-chan struct{}, in *fuse.GetAttrIn, out *fuse.AttrOut) fuse.Status {
+	c.count("getattr")
+	return c.FS.GetAttr(cancel, in, out)
+}
+func (c *counter) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.ReadResult, fuse.Status) {
+	c.count("read")
+	return c.FS.Read(cancel, in, buf)
+}
+func (c *counter) Readlink(cancel <-chan struct{}, h *fuse.InHeader) ([]byte, fuse.Status) {
+	c.count("readlink")
+	return c.FS.Readlink(cancel, h)
+}
+
+// TestKernelAsksOnce pins what makes the mount fast: no OPEN, OPENDIR or FLUSH after the first, no LOOKUP of what was listed, no READ of what
+// was read, be it at another date.
+func TestKernelAsksOnce(t *testing.T) {
+	const n = 100
+	f := newFS(t)
+	folder := indextest.Folder{UniqueID: "id", Name: "INBOX"}
+	for i := range n {
+		folder.Messages = append(folder.Messages, indextest.Message{UID: uint32(i + 1), Body: fmt.Sprintf("message %d", i), Date: 1254000000})
+	}
+	day1 := indextest.Run{Begun: day, Folders: []indextest.Folder{folder}}
+	day2 := indextest.Run{Begun: day.AddDate(0, 0, 1), Folders: []indextest.Folder{folder}}
+	mustArchive(t, f, "brong", day1, day2)
+	c := &counter{FS: f, asked: map[string]int{}}
+	dir := t.TempDir()
+	server, err := fuse.NewServer(c, dir, &fuse.MountOptions{Name: "backupfs", DirectMountStrict: true,
+		Options: []string{"default_permissions"}, EnableSymlinkCaching: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan struct{})
+	go func() { defer close(served); server.Serve() }()
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, 0); err != nil {
+			t.Error(err)
+		}
+		<-served
+	})
+	// Other processes look, or this one could wait for itself.
+	cat := func(date string) map[string]int {
+		t.Helper()
+		out, err := exec.Command("sh", "-c", "cat "+dir+"/brong/"+date+"/INBOX/*. | wc -c").CombinedOutput()
+		if err != nil || string(out) != "990\n" && string(out) != "990" {
+			t.Fatalf("%s: %v, %s", date, err, out)
+		}
+		return c.take()
+	}
+	first := cat("2009-09-28")
+	if first["open"] != 1 || first["opendir"] != 1 || first["flush"] > 1 || first["lookup"] > 3 || first["readdir"] > 0 || first["read"] != n {
+		t.Errorf("a first walk asks %v", first)
+	}
+	again := cat("2009-09-28")
+	if again["open"]+again["opendir"]+again["flush"]+again["read"]+again["readdirplus"]+again["readdir"] > 0 || again["lookup"] > 2 {
+		t.Errorf("a second walk asks %v", again)
+	}
+	other := cat("latest")
+	if other["open"]+other["opendir"]+other["flush"]+other["read"] > 0 || other["lookup"] > 4 {
+		t.Errorf("a walk of another date asks %v", other)
+	}
+}
