@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"syscall"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"backupfs/internal/store"
 )
 
 var (
@@ -70,7 +73,7 @@ func (f *FS) describe(id uint64) string {
 	if err != nil {
 		return fmt.Sprintf("node %#x", id)
 	}
-	words := []string{"user " + s.folder.Name}
+	words := []string{"user " + store.Escape(s.folder.Name)}
 	// Only what is open anyway can say more.
 	if u := f.users.opened(s); u != nil {
 		defer f.users.release(u)
@@ -109,7 +112,7 @@ func (f *FS) locate(u *user, id uint64, n node) (words []string) {
 	if t, err := f.tree(u, at.run); err == nil {
 		words = append(words, t.run.Date)
 		if d := t.dirs[at.id]; at.kind == kindDir && d != nil && d.parent != nil {
-			words = append(words, d.path())
+			words = append(words, strconv.Quote(d.path()))
 		}
 	}
 	if uid != 0 {

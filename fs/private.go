@@ -25,7 +25,7 @@ func (f *FS) openIndex(ctx context.Context, s *slot, a *archive.Archive) (*index
 		if st, why = ix.Status(); why == nil && st.Archive == s.archive {
 			end, err := a.Complete(st.End)
 			if err != nil {
-				f.logOnce(fmt.Sprintf("user %s: what stands behind the last run cannot be read: %v", s.folder.Name, err))
+				f.logOnce(fmt.Sprintf("user %s: what stands behind the last run cannot be read: %v", store.Escape(s.folder.Name), err))
 			}
 			if err != nil || end == st.End || beingWritten(s.folder.Lock()) {
 				return ix, nil
@@ -44,7 +44,7 @@ func (f *FS) openIndex(ctx context.Context, s *slot, a *archive.Archive) (*index
 		return nil, nil
 	}
 	path := filepath.Join(f.opts.CacheDir, f.opts.Store.ID, store.Escape(s.folder.Name), "index.sqlite3")
-	f.logOnce(fmt.Sprintf("user %s: the store's index cannot be used (%v), so one is kept in %s", s.folder.Name, why, path))
+	f.logOnce(fmt.Sprintf("user %s: the store's index cannot be used (%v), so one is kept in %s", store.Escape(s.folder.Name), why, path))
 	if err := makePrivate(ctx, a, path); err != nil {
 		return nil, fmt.Errorf("making a private index: %w", err)
 	}

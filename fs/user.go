@@ -11,6 +11,7 @@ import (
 
 	"backupfs/archive"
 	"backupfs/index"
+	"backupfs/internal/store"
 )
 
 // user is a user's archive and index, open for reading.
@@ -56,7 +57,7 @@ func (f *FS) open(ctx context.Context, s *slot) (u *user, err error) {
 		runs[i].Date = name
 	}
 	if n := sort.Search(len(runs), func(i int) bool { return runs[i].Run.Run >= 1<<runBits }); n < len(runs) {
-		f.logOnce(fmt.Sprintf("user %s: the newest %d of %d runs are not shown: %v", s.folder.Name, len(runs)-n, len(runs), errNoFit))
+		f.logOnce(fmt.Sprintf("user %s: the newest %d of %d runs are not shown: %v", store.Escape(s.folder.Name), len(runs)-n, len(runs), errNoFit))
 		runs = runs[:n]
 	}
 	u.runs = runs

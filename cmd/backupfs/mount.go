@@ -8,6 +8,7 @@ import (
 	"log"
 	"os"
 	"os/exec"
+	"strings"
 	"syscall"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -69,7 +70,7 @@ func (m *mount) run(ctx context.Context) error {
 	f := fs.New(m.options.fs)
 	server, err := fuse.NewServer(f, m.dir, m.fuseOptions())
 	if err != nil {
-		return errors.Join(cli.WithHint(fmt.Errorf("mounting on %s: %w", m.dir, err), "%s", m.mountHint()), f.Close())
+		return errors.Join(cli.WithHint(fmt.Errorf("mounting on %s: %s", m.dir, strings.TrimSpace(err.Error())), "%s", m.mountHint()), f.Close())
 	}
 	var group errgroup.Group
 	served := make(chan struct{})

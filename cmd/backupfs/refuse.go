@@ -16,10 +16,14 @@ import (
 
 // checkFUSE refuses where nothing can be mounted.
 func checkFUSE() error {
-	if _, err := os.Stat("/dev/fuse"); err != nil {
-		return cli.WithHint(fmt.Errorf("/dev/fuse: %w: this system has no FUSE", iofs.ErrNotExist),
-			"modprobe fuse (a container needs --device /dev/fuse)")
+	dev, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
+	switch {
+	case errors.Is(err, iofs.ErrPermission):
+		return cli.WithHint(err, "chmod 666 /dev/fuse (as root)")
+	case err != nil:
+		return cli.WithHint(fmt.Errorf("%w: this system has no FUSE", err), "modprobe fuse (a container needs --device /dev/fuse)")
 	}
+	dev.Close()
 	if os.Geteuid() == 0 {
 		return nil
 	}

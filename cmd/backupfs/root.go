@@ -1,6 +1,8 @@
 package main
 
 import (
+	"runtime/debug"
+
 	"github.com/spf13/cobra"
 
 	"backupfs/cmd/internal/cli"
@@ -12,11 +14,17 @@ func newRoot(background *int) *cobra.Command {
 	var words []string
 	cmd := &cobra.Command{
 		Use:     "backupfs [-f] [-o OPTIONS] STORE MOUNTPOINT",
-		Version: "1",
-		Short:   "Mount a store of backups as a tree of dates",
+		Version: version(),
+		// They are in Use already.
+		DisableFlagsInUseLine: true,
+		Short:                 "Mount a store of backups as a tree of dates",
 		Long: `Backupfs mounts a store that backupd filled, read-only, as USER/DATE/FOLDER/MESSAGE: each day as it was. It returns
 when the mount answers, and goes on in the background; umount, fusermount3 -u or SIGTERM end it. New runs of
 backupd appear in the mount by themselves, within two seconds.
+
+A message's mtime is its internal date; that of a folder is the beginning of its run; that of a user's folder says when the last run
+was written. A message has one inode in all dates. A message whose bytes in the archive are damaged cannot be read (EIO), and
+is named in the log (syslog, or stderr with -f); all others can.
 
 Options, as in mount(8), are separated by commas:
   allow_other      let other users see the mount; without it only its owner can, not even root
@@ -57,4 +65,12 @@ Exit codes:
 	cmd.Flags().StringArrayVarP(&words, "options", "o", nil, "mount options, see above")
 	cmd.CompletionOptions.DisableDefaultCmd = true
 	return cmd
+}
+
+// version is that of the module, as the go command stamped it.
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "unknown"
 }
