@@ -32,13 +32,16 @@ func User(ctx context.Context, st *store.Store, src source.Source, user string, 
 	}
 	release, err := lock.File(u.Lock())
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", user, err)
 	}
 	r := &run{src: src, user: u, opts: opts, started: time.Now()}
 	err = r.commit(ctx)
 	r.close()
 	_ = release() // closing a file that only was a lock
-	if err != nil {
+	switch {
+	case errors.Is(err, source.ErrNoUser):
+		return nil, err // it names the user
+	case err != nil:
 		return nil, fmt.Errorf("%s: %w", user, err)
 	}
 	return &r.result, nil

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"bytes"
+	"crypto/sha1"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"backupfs/cyrus"
+	"backupfs/lock"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"backupd": main})
+}
+
+// TestScripts runs testdata/script/VERB.txt. Their own commands:
+//
+//	exits CODE COMMAND...     runs a command that must end with CODE
+//	spool DIR                 makes the configuration and the empty spool of a server in DIR
+//	mail DIR MAILBOX TEXT     appends a message to a mailbox of that spool (user/brong/Work), and makes the mailbox if need be
+//	expunge DIR MAILBOX UID   expunges one, with its file
+//	flip GLOB PERCENT         spoils a byte of the file, so far into it
+//	cut GLOB BYTES            takes bytes off the end of the file
+//	hold GLOB                 locks the file until the script ends
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits, "spool": spool, "mail": mail, "expunge": expunge, "flip": flip, "cut": cut, "hold": hold,
+		},
+	})
+}
+
+func exits(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	code := 0
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		code = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if code != want {
+		ts.Fatalf("exit code %d, want %d", code, want)
+	}
+}
+
+func spool(ts *testscript.TestScript, _ bool, args []string) {
+	dir := ts.MkAbs(args[0])
+	for _, sub := range []string{"conf/lock", "spool"} {
+		ts.Check(os.MkdirAll(filepath.Join(dir, sub), 0o755))
+	}
+	conf := fmt.Sprintf("servername: imap.example.com\nconfigdirectory: %s/conf\npartition-default: %s/spool\n", dir, dir)
+	ts.Check(os.WriteFile(filepath.Join(dir, "imapd.conf"), []byte(conf), 0o644))
+}
+
+func mail(ts *testscript.TestScript, _ bool, args []string) {
+	dir, text := filepath.Join(ts.MkAbs(args[0]), "spool", args[1]), []byte(args[2]+"\r\n")
+	ts.Check(os.MkdirAll(dir, 0o755))
+	header := []byte("\xa1\x02\x8b\x0dCyrus mailbox header\n\"One\"\n\tTwo\n\t" + fmt.Sprintf("%.8x", sha1.Sum([]byte(args[1]))) + "\n$Work\nbrong\tlrs\t\n")
+	ts.Check(os.WriteFile(filepath.Join(dir, "cyrus.header"), header, 0o644))
+	change(ts, dir, func(ix *cyrus.Index) {
+		ix.LastUID++
+		ix.Exists++
+		ix.HeaderFileCRC = crc32.ChecksumIEEE(header)
+		ix.Records = append(ix.Records, cyrus.Record{
+			UID: ix.LastUID, InternalDate: 1254175711, Size: uint64(len(text)), GUID: sha1.Sum(text), Modseq: uint64(ix.LastUID),
+			SystemFlags: cyrus.FlagSeen, UserFlags: [4]uint32{1},
+		})
+		ts.Check(os.WriteFile(filepath.Join(dir, fmt.Sprint(ix.LastUID)+"."), text, 0o644))
+	})
+}
+
+func expunge(ts *testscript.TestScript, _ bool, args []string) {
+	dir := filepath.Join(ts.MkAbs(args[0]), "spool", args[1])
+	change(ts, dir, func(ix *cyrus.Index) {
+		for i := range ix.Records {
+			if r := &ix.Records[i]; fmt.Sprint(r.UID) == args[2] {
+				r.SystemFlags |= cyrus.FlagExpunged | cyrus.FlagUnlinked
+				ix.Exists--
+			}
+		}
+	})
+	ts.Check(os.Remove(filepath.Join(dir, args[2]+".")))
+}
+
+// change rewrites a mailbox's cyrus.index.
+func change(ts *testscript.TestScript, dir string, f func(*cyrus.Index)) {
+	path := filepath.Join(dir, "cyrus.index")
+	ix := &cyrus.Index{Version: 17, UIDValidity: 1254175711, HighestModseq: 7}
+	b, err := os.ReadFile(path)
+	if err == nil {
+		ix, err = cyrus.ParseIndex(b)
+		ts.Check(err)
+	}
+	f(ix)
+	b, err = ix.Marshal()
+	ts.Check(err)
+	ts.Check(os.WriteFile(path, b, 0o644))
+}
+
+func flip(ts *testscript.TestScript, _ bool, args []string) {
+	path := one(ts, args[0])
+	percent, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	b, err := os.ReadFile(path)
+	ts.Check(err)
+	b[len(b)*percent/100] ^= 0x55
+	ts.Check(os.WriteFile(path, b, 0o600))
+}
+
+func cut(ts *testscript.TestScript, _ bool, args []string) {
+	path := one(ts, args[0])
+	n, err := strconv.ParseInt(args[1], 10, 64)
+	ts.Check(err)
+	info, err := os.Stat(path)
+	ts.Check(err)
+	ts.Check(os.Truncate(path, info.Size()-n))
+}
+
+func hold(ts *testscript.TestScript, _ bool, args []string) {
+	release, err := lock.File(one(ts, args[0]))
+	ts.Check(err)
+	ts.Defer(func() { _ = release() })
+}
+
+func one(ts *testscript.TestScript, glob string) string {
+	paths, err := filepath.Glob(ts.MkAbs(glob))
+	ts.Check(err)
+	if len(paths) != 1 {
+		ts.Fatalf("%s: %d files", glob, len(paths))
+	}
+	return paths[0]
+}
+
+// TestHelp: every verb explains itself, with an example and its exit status, and docs/cli.md is what they say.
+func TestHelp(t *testing.T) {
+	root := newRoot()
+	for _, cmd := range root.Commands() {
+		if cmd.Hidden {
+			continue
+		}
+		if cmd.Example == "" || !bytes.Contains([]byte(cmd.Long), []byte("Exit status: 0")) {
+			t.Errorf("%s: no example or no exit status", cmd.Name())
+		}
+	}
+	var b bytes.Buffer
+	if err := runGendoc(root, &b); err != nil {
+		t.Fatal(err)
+	}
+	docs, err := os.ReadFile("../../docs/cli.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(docs, b.Bytes()) {
+		t.Error("docs/cli.md differs: make docs")
+	}
+}
