@@ -131,6 +131,7 @@ func TestRefused(t *testing.T) {
 	isolated := func(hide string) []string {
 		return []string{"unshare", "-m", "sh", "-c", "mount --make-rprivate / && " + hide + ` && exec "$0" "$@"`}
 	}
+	nobody := []string{"setpriv", "--reuid=65534", "--clear-groups", "--"}
 	for name, c := range map[string]struct {
 		wrap []string
 		args []string
@@ -153,8 +154,10 @@ func TestRefused(t *testing.T) {
 		"cachedir in the mount": {args: []string{"-o", "cachedir=" + empty + "/c", root, empty}, code: 1, says: "overlap", hint: "mkdir -p"},
 		"no /dev/fuse": {wrap: isolated("mount -t tmpfs none /dev"), args: []string{root, empty}, code: 1,
 			says: "/dev/fuse", hint: "modprobe fuse"},
+		"no right to /dev/fuse": {wrap: append(isolated("mount -t tmpfs none /dev && mknod -m 600 /dev/fuse c 10 229"), nobody...),
+			args: []string{root, empty}, code: 1, says: "/dev/fuse: permission denied", hint: "chmod"},
 		"no fusermount3": {wrap: append(isolated("mount --bind /dev/null /bin/fusermount3 && mount --bind /dev/null /bin/fusermount"),
-			"setpriv", "--reuid=65534", "--clear-groups", "--"), args: []string{root, empty}, code: 1, says: "fusermount3", hint: "apt install fuse3"},
+			nobody...), args: []string{root, empty}, code: 1, says: "fusermount3", hint: "apt install fuse3"},
 	} {
 		for _, front := range []string{"-f", ""} {
 			args := append(append(append([]string{}, c.wrap...), program), c.args...)

@@ -17,22 +17,28 @@ import (
 // checkFUSE refuses where nothing can be mounted.
 func checkFUSE() error {
 	dev, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
+	if err == nil {
+		dev.Close()
+	}
 	switch {
-	case errors.Is(err, iofs.ErrPermission):
-		return cli.WithHint(err, "chmod 666 /dev/fuse (as root)")
-	case err != nil:
+	case err != nil && !errors.Is(err, iofs.ErrPermission):
 		return cli.WithHint(fmt.Errorf("%w: this system has no FUSE", err), "modprobe fuse (a container needs --device /dev/fuse)")
+	case os.Geteuid() != 0 && !haveFusermount():
+		return cli.WithHint(errors.New("fusermount3 is not installed, and only root can mount without it"), "apt install fuse3")
+	case err != nil:
+		return cli.WithHint(err, "chmod 666 /dev/fuse (as root)")
 	}
-	dev.Close()
-	if os.Geteuid() == 0 {
-		return nil
-	}
+	return nil
+}
+
+// haveFusermount looks where go-fuse looks.
+func haveFusermount() bool {
 	for _, name := range []string{"fusermount3", "/bin/fusermount3", "fusermount", "/bin/fusermount"} {
 		if _, err := exec.LookPath(name); err == nil {
-			return nil
+			return true
 		}
 	}
-	return cli.WithHint(errors.New("fusermount3 is not installed, and only root can mount without it"), "apt install fuse3")
+	return false
 }
 
 // openStore opens the store, and refuses what is none.
