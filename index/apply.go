@@ -62,7 +62,6 @@ func (b *batch) apply(f *folder) error {
 			f.bytes += l.size
 		}
 	}
-	exceptions.Fingerprint = ""
 	_, err = b.db.exec("UPDATE folders SET messages = ?, bytes = ?, exceptions = ? WHERE id = ?", f.messages, f.bytes, exceptions.Marshal(), f.id)
 	return err
 }

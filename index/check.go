@@ -172,7 +172,7 @@ var rules = []struct{ rule, text string }{
 
 func lives(table, key string) string {
 	return fmt.Sprintf(`SELECT first FROM (SELECT *, lag(last, 1, 0) OVER (PARTITION BY %s ORDER BY first) AS prev FROM %s)
-		WHERE first <= prev OR last < first OR first > (SELECT coalesce(max(run), 0) FROM runs)
+		WHERE first <= prev OR last < first OR first NOT IN (SELECT run FROM runs)
 			OR last >= (SELECT coalesce(max(run), 0) FROM runs) AND last <> %d`, key, table, open)
 }
 

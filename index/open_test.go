@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"backupfs/archive"
 	"backupfs/index"
 	"backupfs/index/indextest"
 )
@@ -157,13 +158,27 @@ func TestAnotherArchive(t *testing.T) {
 	var older []byte // the archive with the first run only
 	for name, change := range map[string]func(t *testing.T, dir, path string) string{
 		"another history": func(t *testing.T, dir, path string) string {
-			mustWrite(t, path, older)
-			w := indextest.NewWriter(t, dir)
-			run := days(2, "one")[1]
-			run.Folders[0].Messages[1].Body = "message of dax 1"
-			w.Run(run)
-			w.Close()
-			return path
+			// Of the same length, so that only the marker's digest tells.
+			want, err := mustOpenRead(t, filepath.Join(dir, "index.sqlite3")).Status()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for n := range 1000 {
+				other := indextest.NewWriter(t, t.TempDir())
+				other.Run(runs[0])
+				other.Close()
+				mustWrite(t, other.Path(), older)
+				run := days(2, "one")[1]
+				run.Folders[0].Messages[1].Body = fmt.Sprintf("message %07d", n)
+				end := other.Run(run).End
+				other.Close()
+				if end == want.End && lastMember(t, other.Path()) == lastMember(t, path) {
+					mustWrite(t, path, mustReadFile(t, other.Path()))
+					return path
+				}
+			}
+			t.Fatal("no other history has the same length")
+			return ""
 		},
 		"another name": func(t *testing.T, dir, path string) string {
 			later := filepath.Join(dir, "backupdata-1999999999.tar.gz")
@@ -207,6 +222,17 @@ func TestAnotherArchive(t *testing.T) {
 			mustCheck(t, archivePath, path)
 		})
 	}
+}
+
+func lastMember(t testing.TB, path string) (last archive.Member) {
+	t.Helper()
+	for m, err := range mustOpen(t, path).Members(archive.Position{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		last = m
+	}
+	return last
 }
 
 // TestKilled: an index whose writer was killed within a transaction, half of it in the file, is as before to the next writer; a reader

@@ -46,11 +46,13 @@ func TestPerlArchives(t *testing.T) {
 			if err != nil || len(runs) != len(c.begun) {
 				t.Fatalf("%+v, %v", runs, err)
 			}
+			seen := map[cyrus.GUID]bool{}
 			for i, r := range runs {
 				if r.Begun.Unix() != c.begun[i] || !r.Inferred {
 					t.Errorf("run %d is %+v", i+1, r)
 				}
 				compareTruth(t, ix, a, r, filepath.Join(dir, "truth", fmt.Sprintf("run%d.json", i+1)), c.user)
+				compareNew(t, ix, r, seen)
 			}
 			if p, err := ix.Problems(); err != nil || len(p) > 0 {
 				t.Errorf("problems %+v, %v", p, err)
@@ -89,6 +91,31 @@ func compareTruth(t *testing.T, ix *index.Index, a *archive.Archive, r index.Run
 	}
 	if r.Folders != len(want) || r.Messages != messages || r.Bytes != bytes {
 		t.Errorf("run %d counts %d folders, %d messages, %d bytes: %d, %d, %d", r.Run.Run, r.Folders, r.Messages, r.Bytes, len(want), messages, bytes)
+	}
+}
+
+// compareNew compares what a run says it added with the messages that no run before it had.
+func compareNew(t *testing.T, ix *index.Index, r index.Run, seen map[cyrus.GUID]bool) {
+	t.Helper()
+	folders, err := ix.Folders(r.Run.Run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, bytes := 0, int64(0)
+	for _, f := range folders {
+		for m, err := range ix.Messages(f.ID, r.Run.Run) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !seen[m.GUID] {
+				seen[m.GUID] = true
+				n++
+				bytes += m.Size
+			}
+		}
+	}
+	if r.NewMessages != n || r.NewBytes != bytes {
+		t.Errorf("run %d added %d messages, %d bytes: %d, %d", r.Run.Run, r.NewMessages, r.NewBytes, n, bytes)
 	}
 }
 
