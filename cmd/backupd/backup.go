@@ -97,13 +97,10 @@ func runBackup(ctx context.Context, opts backupOptions, out, stderr io.Writer) e
 	s := &backupSession{st: st, src: src, at: at, json: opts.json, many: len(users) > 1, out: out, stderr: stderr,
 		progress: cli.NewProgress(os.Stderr)}
 	defer s.progress.Clear()
-	s.noteListing()
-	for _, user := range users {
-		s.user(ctx, user)
-		if err := ctx.Err(); err != nil {
-			return err
-		}
+	if err := eachUser(ctx, users, s.backup, s.report); err != nil {
+		return err
 	}
+	s.noteListing(opts.mailboxList == source.BySpool)
 	s.total()
 	return s.tally.Err()
 }

@@ -34,11 +34,15 @@ type backupSession struct {
 	newBytes    int64
 }
 
-// noteListing says on stderr what was odd about the list of mailboxes.
-func (s *backupSession) noteListing() {
-	_, problems := s.src.Listing()
+// noteListing says on stderr what was odd about the list of mailboxes. That the server's own tool could not make it is one such
+// thing, and costs nothing; any other is a mailbox of which nobody knows whose it is.
+func (s *backupSession) noteListing(spoolAlone bool) {
+	by, problems := s.src.Listing()
 	for _, err := range problems {
-		s.note("list of mailboxes: %v", err)
+		s.note("list of mailboxes, by %s: %v", by, err)
+	}
+	if len(problems) > 1 || spoolAlone && len(problems) > 0 {
+		s.tally.Incomplete()
 	}
 }
 
@@ -47,15 +51,16 @@ func (s *backupSession) note(format string, args ...any) {
 	fmt.Fprintf(s.stderr, "backupd: %s\n", cli.Clean(fmt.Sprintf(format, args...)))
 }
 
-// user backs one user up and reports it.
-func (s *backupSession) user(ctx context.Context, user string) {
-	result, err := backup.User(ctx, s.st, s.src, user, backup.Options{At: s.at, Progress: func(p backup.Progress) {
-		s.progress.Show("%s: folder %d of %d, %d new messages (%s) %s", user, p.FoldersDone+1, p.Folders, p.Messages, size(p.Bytes), p.Folder)
+// backup backs one user up.
+func (s *backupSession) backup(ctx context.Context, user string) (*backup.Result, error) {
+	return backup.User(ctx, s.st, s.src, user, backup.Options{At: s.at, Progress: func(p backup.Progress) {
+		s.progress.Show("%s: folder %d of %d, %s (%s) %s", user, p.FoldersDone+1, p.Folders, plural(p.Messages, "new message"), size(p.Bytes), p.Folder)
 	}})
+}
+
+// report says how it went.
+func (s *backupSession) report(user string, result *backup.Result, err error) {
 	s.progress.Clear()
-	if ctx.Err() != nil && err != nil {
-		return
-	}
 	err = usageIfBefore(err)
 	s.tally.Add(err, err == nil && len(result.Problems) > 0)
 	s.users++

@@ -6,14 +6,11 @@ import (
 	"sync"
 
 	"golang.org/x/sync/errgroup"
-
-	"backupfs/internal/store"
 )
 
 // eachUser does work for all users, as many at a time as there are processors, and hands each outcome to done, one at a
 // time. A user's error stops no other; a cancelled ctx does.
-func eachUser[T any](ctx context.Context, users []store.User, work func(context.Context, store.User) (T, error),
-	done func(store.User, T, error)) error {
+func eachUser[U, T any](ctx context.Context, users []U, work func(context.Context, U) (T, error), done func(U, T, error)) error {
 	var group errgroup.Group
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	var mu sync.Mutex // held while done runs

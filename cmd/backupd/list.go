@@ -119,7 +119,7 @@ func remarks(r listedRun) (s string) {
 		}
 	}
 	add(r.Inferred, "another tool's")
-	add(len(r.Skipped) > 0, "%d folders skipped", len(r.Skipped))
+	add(len(r.Skipped) > 0, "%s skipped", plural(len(r.Skipped), "folder"))
 	add(r.Missing > 0, "%d missing", r.Missing)
 	add(r.Mismatched > 0, "%d mismatched", r.Mismatched)
 	return s

@@ -60,7 +60,7 @@ func runReindex(ctx context.Context, opts reindexOptions, out, stderr io.Writer)
 		if err != nil && len(users) > 1 {
 			cli.Report(stderr, "backupd", err, false)
 		} else if err == nil {
-			fmt.Fprintf(out, "%s: %d runs\n", cli.Clean(u.Name), runs)
+			fmt.Fprintf(out, "%s: %s\n", cli.Clean(u.Name), plural(runs, "run"))
 		}
 	})
 	if err != nil {

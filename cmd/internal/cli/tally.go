@@ -12,6 +12,7 @@ type Tally struct {
 	total, failed, partial int
 	first                  error
 	damaged                error
+	incomplete             bool
 }
 
 // Add counts a user: err if the user failed, problems if the user was done but not all of the messages.
@@ -31,9 +32,14 @@ func (t *Tally) Add(err error, problems bool) {
 	}
 }
 
+// Incomplete counts something that failed and belongs to no user.
+func (t *Tally) Incomplete() { t.incomplete = true }
+
 // Err is nil if all was well. One user's error is returned as it is.
 func (t *Tally) Err() error {
 	switch {
+	case t.failed == 0 && t.partial == 0 && t.incomplete:
+		return ErrPartial
 	case t.failed == 0 && t.partial == 0:
 		return nil
 	case t.total == 1 && t.failed == 1:
