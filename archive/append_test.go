@@ -62,7 +62,7 @@ func TestAddWrongContent(t *testing.T) {
 		"failing": io.MultiReader(bytes.NewReader(make([]byte, 299999)), iotest.ErrReader(errDisk)),
 	} {
 		path := ours(t, []modelEntry{file(10, 1)})
-		a, _, err := OpenAppend(path, Position{}, AppendOptions{})
+		a, _, err := OpenAppend(path, Hint{}, AppendOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -73,7 +73,7 @@ func TestAddWrongContent(t *testing.T) {
 			t.Errorf("%s, then Finish: %v", name, err)
 		}
 		mustClose(t, a)
-		a, rec, err := OpenAppend(path, Position{}, AppendOptions{})
+		a, rec, err := OpenAppend(path, Hint{}, AppendOptions{})
 		if last, _ := a.Last(); err != nil || last.Run != 1 || (rec.Torn == "") != (name == "empty") {
 			t.Errorf("%s: %+v, %v", name, rec, err)
 		}
@@ -144,7 +144,7 @@ func TestReadersBesideAppender(t *testing.T) {
 	}
 	for i := range 20 {
 		if i%3 == 0 { // a run that is given up
-			a, _, err := OpenAppend(path, Position{}, AppendOptions{Workers: 2})
+			a, _, err := OpenAppend(path, Hint{}, AppendOptions{Workers: 2})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -154,7 +154,7 @@ func TestReadersBesideAppender(t *testing.T) {
 			}
 			mustClose(t, a)
 		}
-		a, _, err := OpenAppend(path, Position{}, AppendOptions{Workers: 2})
+		a, _, err := OpenAppend(path, Hint{}, AppendOptions{Workers: 2})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -236,6 +236,8 @@ func (a *Appender) finish(m Marker) (Run, error) {
 		return Run{}, err
 	}
 
+	runEnd := a.file.Size()
+
 	// 3. The marker. A crash leaves a part of it, which is no marker, or all of it: then the run is complete.
 	content, m, err := markerContent(a.fill(m))
 	if err != nil {
@@ -252,8 +254,10 @@ func (a *Appender) finish(m Marker) (Run, error) {
 	}
 
 	// 4. Sync it. From here on the run is complete; of a file just made the name may be lost by a crash.
+	//    Where that fails, the disk may lack a marker that is whole in memory, and no later sync would write it or say so: a next
+	//    run would be appended behind a hole. So it is taken back, as well as that disk can.
 	if err := a.file.Sync(); err != nil {
-		return Run{}, err
+		return Run{}, errors.Join(err, a.file.CutBack(runEnd))
 	}
 
 	// 5. Sync the name of a file that may be new. Now the run is complete for good.

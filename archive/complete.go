@@ -23,12 +23,13 @@ type tail struct {
 	marker    Marker   // of the last run of ours, if marked
 	marked    bool
 	markedEnd Position // its end; the position asked for if there is none
+	broken    int64    // the file offset behind end at which a member could not be read; -1 if all could
 }
 
 // complete finds the last complete run that ends before limit. Damage ends it only if no marker stands behind: behind torn bytes
 // nothing stands, behind a spoilt disk block whole runs may.
 func (a *Archive) complete(from Position, limit int64) (tail, error) {
-	t := tail{end: from, markedEnd: from}
+	t := tail{end: from, markedEnd: from, broken: -1}
 	if from.File > limit {
 		return t, a.damaged(limit, fmt.Errorf("the archive ends before %d", from.File))
 	}
@@ -52,6 +53,9 @@ func (a *Archive) complete(from Position, limit int64) (tail, error) {
 			return t, nil
 		}
 		if errors.Is(err, ErrDamaged) {
+			if t.broken < 0 {
+				t.broken = pos.File
+			}
 			var ok bool
 			if m, ok, err = a.find(pos.File, limit, pos.Tar); !ok && err == nil {
 				return t, nil
@@ -66,7 +70,7 @@ func (a *Archive) complete(from Position, limit int64) (tail, error) {
 			if m.Marker {
 				mark, err := a.marker(m)
 				if err == nil {
-					t = tail{end: pos, marker: mark, marked: true, markedEnd: pos}
+					t = tail{end: pos, marker: mark, marked: true, markedEnd: pos, broken: -1}
 					w, follow, unread = walker{}, true, false
 					continue
 				}

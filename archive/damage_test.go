@@ -170,7 +170,7 @@ func checkRecovered(t *testing.T, d damagedArchive, last Member) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "backupdata-1.tar.gz")
 	mustWriteFile(t, path, d.bytes)
-	a, rec, err := OpenAppend(path, Position{}, AppendOptions{})
+	a, rec, err := OpenAppend(path, Hint{}, AppendOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -192,7 +192,7 @@ func TestForeignDamage(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustAppendForeign(t, path, tarOf([]modelEntry{file(5000, 3), link("A", "a", day.Unix()+200)}))
-	a, _, err := OpenAppend(path, Position{}, AppendOptions{})
+	a, _, err := OpenAppend(path, Hint{}, AppendOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -78,6 +78,41 @@ func (a *Archive) foreignMember(pos Position, limit int64, w io.Writer) (Member,
 	return Member{Position: pos, FileSize: f.consumed(), TarSize: n, Foreign: true}, nil
 }
 
+// foreignRun finds the first whole member of another tool at or behind a file offset. It is known by its CRC, and
+// by the entry that it begins with.
+func (a *Archive) foreignRun(from, limit int64) (at int64, ok bool, err error) {
+	const least = 10 + memberTrailerSize // of any gzip member
+	err = a.search(gzipMagic, least, from, limit, func(b []byte, pos int64) (stop bool, err error) {
+		if _, err := parseMemberHeader(b); !errors.Is(err, errForeign) {
+			return false, nil
+		}
+		ok, err = a.isForeignRun(pos, limit)
+		at = pos
+		if errors.Is(err, ErrDamaged) || err == io.EOF || err == io.ErrUnexpectedEOF {
+			return false, nil
+		}
+		return ok, err
+	})
+	return at, ok, err
+}
+
+func (a *Archive) isForeignRun(at, limit int64) (bool, error) {
+	f, err := a.foreign(at, limit)
+	if err != nil {
+		return false, err
+	}
+	var block [BlockSize]byte
+	if _, err := io.ReadFull(f, block[:]); err != nil {
+		return false, err
+	}
+	e, err := parseHeader(&block)
+	if long := e.Type == typeLongName || e.Type == typeLongLink; err != nil || !long && !allowedName(e.Name) {
+		return false, nil
+	}
+	_, err = io.Copy(io.Discard, f)
+	return err == nil, err
+}
+
 // openForeign reads a foreign member from its start.
 func (a *Archive) openForeign(m Member) (io.Reader, error) {
 	if plain, err := a.isPlain(); err != nil {

@@ -74,7 +74,7 @@ func TestForeignRuns(t *testing.T) {
 			for _, m := range c.members {
 				mustAppendForeign(t, path, tarOf(m))
 			}
-			a, rec, err := OpenAppend(path, Position{}, AppendOptions{})
+			a, rec, err := OpenAppend(path, Hint{}, AppendOptions{})
 			if err != nil || !rec.Foreign || rec.Torn != "" {
 				t.Fatal(rec, err)
 			}
@@ -123,7 +123,7 @@ func TestForeignCutWithinEntry(t *testing.T) {
 // Another tool that appends behind a torn run of ours has read its entries: they are kept as part of its run.
 func TestForeignBehindUnfinished(t *testing.T) {
 	path := ours(t, []modelEntry{file(700, 1)})
-	a, _, err := OpenAppend(path, Position{}, AppendOptions{})
+	a, _, err := OpenAppend(path, Hint{}, AppendOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,7 +135,7 @@ func TestForeignBehindUnfinished(t *testing.T) {
 	mustClose(t, a)
 	index := meta("folders/a/cyrus.index", 10, day.Unix())
 	mustAppendForeign(t, path, tarOf([]modelEntry{index}))
-	a, rec, err := OpenAppend(path, Position{}, AppendOptions{})
+	a, rec, err := OpenAppend(path, Hint{}, AppendOptions{})
 	if err != nil || rec.Torn != "" || !rec.Foreign {
 		t.Fatal(rec, err)
 	}
@@ -154,7 +154,7 @@ func TestForeignWithinUnfinishedEntry(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, _, err := OpenAppend(path, Position{}, AppendOptions{})
+	a, _, err := OpenAppend(path, Hint{}, AppendOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -263,7 +263,7 @@ func TestPlainRuns(t *testing.T) {
 					}
 				}
 			}
-			if _, _, err := OpenAppend(path, Position{}, AppendOptions{}); !errors.Is(err, ErrPlain) {
+			if _, _, err := OpenAppend(path, Hint{}, AppendOptions{}); !errors.Is(err, ErrPlain) {
 				t.Errorf("OpenAppend: %v", err)
 			}
 		})

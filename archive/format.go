@@ -39,6 +39,8 @@ const (
 var (
 	// ErrDamaged: bytes are not what they must be. Disk errors are not wrapped in it.
 	ErrDamaged = errors.New("archive is damaged")
+	// ErrBehind: the archive ends, or is damaged, before the end of a run that a Hint knows. It comes with ErrDamaged.
+	ErrBehind = errors.New("the index knows a later run, which is damaged or gone")
 	// ErrTooLarge: a message is larger than the format can hold.
 	ErrTooLarge = errors.New("message is larger than 8 GiB, which a tar header cannot hold")
 	// ErrPoisoned: an earlier write or sync failed, and nothing more can be appended before a Recover.

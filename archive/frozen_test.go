@@ -117,7 +117,7 @@ func writeFrozen(t *testing.T, model []modelRun) {
 		if i == 2 {
 			mustClose(t, a)
 			mustAppendForeign(t, frozen, tarOf(run.entries))
-			if a, _, err = OpenAppend(frozen, Position{}, AppendOptions{Workers: 1}); err != nil {
+			if a, _, err = OpenAppend(frozen, Hint{}, AppendOptions{Workers: 1}); err != nil {
 				t.Fatal(err)
 			}
 			continue

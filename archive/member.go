@@ -59,7 +59,7 @@ func (a *Archive) member(pos Position, limit int64, w io.Writer) (Member, error)
 	case m.Tar != pos.Tar:
 		err = fmt.Errorf("member says it stands at %d of the tar and should stand at %d", m.Tar, pos.Tar)
 	case !a.ours(m):
-		err = fmt.Errorf("member has id %08x of another archive", m.ID)
+		err = strange(m)
 	case m.FileSize > limit-pos.File:
 		err = fmt.Errorf("member takes %d bytes, %d are left", m.FileSize, limit-pos.File)
 	default:
@@ -121,34 +121,43 @@ func (a *Archive) inflateOwn(m Member, dst []byte) error {
 	if err := a.readAt(b, m.File); err != nil {
 		return err
 	}
-	if err := inflateOwn(m, dst, b); err != nil {
+	h, err := inflateOwn(m, dst, b)
+	if err != nil {
 		return a.damaged(m.File, err)
+	}
+	if err := a.learnID(m.End().File); err != nil {
+		return err
+	}
+	if !a.ours(h) {
+		return a.damaged(m.File, strange(h))
 	}
 	return nil
 }
 
-// inflateOwn inflates the bytes of a member of ours into dst, and checks all that can be checked.
-func inflateOwn(m Member, dst, b []byte) error {
-	h, err := parseMemberHeader(b)
-	if err != nil {
-		return err
+func strange(m Member) error { return fmt.Errorf("member has id %08x of another archive", m.ID) }
+
+// inflateOwn inflates the bytes of a member of ours into dst, and checks all that can be checked without knowing the archive. It
+// returns the member's header.
+func inflateOwn(m Member, dst, b []byte) (h Member, err error) {
+	if h, err = parseMemberHeader(b); err != nil {
+		return h, err
 	}
 	if h.Tar != m.Tar || h.FileSize != m.FileSize || h.TarSize != m.TarSize {
-		return fmt.Errorf("another member stands here: of %d bytes, %d of tar, at %d", h.FileSize, h.TarSize, h.Tar)
+		return h, fmt.Errorf("another member stands here: of %d bytes, %d of tar, at %d", h.FileSize, h.TarSize, h.Tar)
 	}
 	body, trailer := b[MemberHeaderSize:len(b)-memberTrailerSize], b[len(b)-memberTrailerSize:]
 	n, consumed, err := deflate.Inflate(dst, body)
 	switch {
 	case err != nil:
-		return err
+		return h, err
 	case n != len(dst) || consumed != len(body):
-		return fmt.Errorf("member inflates to %d bytes from %d, and says %d from %d", n, consumed, len(dst), len(body))
+		return h, fmt.Errorf("member inflates to %d bytes from %d, and says %d from %d", n, consumed, len(dst), len(body))
 	case binary.LittleEndian.Uint32(trailer) != crc32.ChecksumIEEE(dst):
-		return errors.New("member's CRC is wrong")
+		return h, errors.New("member's CRC is wrong")
 	case binary.LittleEndian.Uint32(trailer[4:]) != uint32(len(dst)):
-		return errors.New("member's size in its trailer is wrong")
+		return h, errors.New("member's size in its trailer is wrong")
 	}
-	return nil
+	return h, nil
 }
 
 // ReadMember reads the tar bytes of a member of any size. The reader fails behind them if the CRC is wrong.

@@ -107,7 +107,7 @@ func TestModel(t *testing.T) {
 					rt.Fatal(err)
 				}
 				var rec Recovered
-				if ap, rec, err = OpenAppend(path, hint, opts); err != nil || rec != (Recovered{}) {
+				if ap, rec, err = OpenAppend(path, Hint{Position: hint}, opts); err != nil || rec != (Recovered{}) {
 					rt.Fatal(rec, err)
 				}
 				if last, ok := ap.Last(); !ok || last.Run != i || last.End != end {
@@ -144,7 +144,7 @@ func TestModel(t *testing.T) {
 					rt.Fatal(err)
 				}
 				var rec Recovered
-				if ap, rec, err = OpenAppend(path, hint, opts); err != nil || rec.TornBytes == 0 || rec.Torn == "" {
+				if ap, rec, err = OpenAppend(path, Hint{Position: hint}, opts); err != nil || rec.TornBytes == 0 || rec.Torn == "" {
 					rt.Fatal(rec, err)
 				}
 			}

@@ -18,12 +18,25 @@ type Recovered struct {
 	Torn      string // the file that torn bytes were moved to, empty if there were none
 	TornBytes int64
 	Foreign   bool // another tool's run stands at the end
+	Lost      bool // the archive is older than the hint: the runs between are gone
 }
 
-// OpenAppend recovers path (docs/format.md, Recovery) and opens it for appending. hint is the end of a complete run, as a
-// cache remembers it, and is checked, never believed; the zero Position reads the file from its start. ErrPlain for a plain tar.
+// Hint is the end of a complete run, as a cache of the archive remembers it. The zero Hint knows nothing.
+type Hint struct {
+	Position
+	ID uint32 // of the archive's members, 0 if it has none of ours. A hint of another archive is ignored
+}
+
+// beyond reports whether the hint knows a run behind end, of an archive with this id.
+func (h Hint) beyond(end Position, id uint32) bool {
+	return h.File > end.File && (h.ID == id || h.ID == 0 || id == 0)
+}
+
+// OpenAppend recovers path (docs/format.md, Recovery) and opens it for appending. The hint saves reading the file from its start,
+// and tells a damaged end from a torn one; it is checked, never believed. ErrPlain for a plain tar. ErrDamaged if what would be
+// cut off is no torn run, with ErrBehind if it is the hint that says so; nothing is cut off then.
 // The caller holds the user's lock: one process at most may append.
-func OpenAppend(path string, hint Position, opts AppendOptions) (*Appender, Recovered, error) {
+func OpenAppend(path string, hint Hint, opts AppendOptions) (*Appender, Recovered, error) {
 	f, err := durable.Open(path)
 	if err != nil {
 		return nil, Recovered{}, err
@@ -35,7 +48,12 @@ func OpenAppend(path string, hint Position, opts AppendOptions) (*Appender, Reco
 	return a, rec, nil
 }
 
-func openAppend(f *durable.File, hint Position, opts AppendOptions) (*Appender, Recovered, error) {
+func openAppend(f *durable.File, hint Hint, opts AppendOptions) (*Appender, Recovered, error) {
+	// What is read below may be in memory only, of a process that was killed before it synced. Nothing may be appended
+	// behind a run that a power loss can still take. It costs next to nothing where nothing is to be written.
+	if err := f.Sync(); err != nil {
+		return nil, Recovered{}, err
+	}
 	size := f.Size()
 	ar := NewArchive(f, func() (int64, error) { return size, nil }, f.Path())
 	if plain, err := ar.isPlain(); err != nil {
@@ -43,11 +61,15 @@ func openAppend(f *durable.File, hint Position, opts AppendOptions) (*Appender, 
 	} else if plain {
 		return nil, Recovered{}, fmt.Errorf("%s: %w", f.Path(), ErrPlain)
 	}
-	last, err := ar.standing(hint, size)
+	last, err := ar.standing(hint.Position, size)
+	if err == nil {
+		err = ar.torn(last, hint, size)
+	}
 	if err != nil {
 		return nil, Recovered{}, err
 	}
-	rec := Recovered{Foreign: last.foreign}
+	id := uint32(ar.id.Load())
+	rec := Recovered{Foreign: last.foreign, Lost: hint.beyond(last.end, id)}
 	if rec.Torn, err = moveTorn(f, last.end.File); err != nil {
 		return nil, Recovered{}, err
 	}
@@ -55,7 +77,7 @@ func openAppend(f *durable.File, hint Position, opts AppendOptions) (*Appender, 
 		rec.TornBytes = size - last.end.File
 	}
 
-	a, err := newAppender(f, uint32(ar.id.Load()), opts)
+	a, err := newAppender(f, id, opts)
 	if err != nil {
 		return nil, rec, err
 	}
@@ -71,6 +93,7 @@ type standing struct {
 	ok      bool
 	end     Position  // of it
 	foreign bool      // it is inferred
+	broken  int64     // as in tail
 	digest  hash.Hash // of the tar bytes behind the last marker, begun with that marker's digest
 }
 
@@ -95,7 +118,7 @@ func (a *Archive) standing(hint Position, size int64) (standing, error) {
 	if ok {
 		st.run, st.ok = Run{Marker: mark, Start: -1, End: t.markedEnd}, true
 	}
-	st.end = t.end
+	st.end, st.broken = t.end, t.broken
 	// Behind the last marker are inferred runs. Their bytes belong to the next run's digest.
 	s := a.Scan(t.markedEnd, t.end, ScanOptions{
 		Digest: true, FirstRun: mark.Run + 1, PrevDigest: mark.Digest, PrevBegun: mark.Begun,
@@ -113,6 +136,25 @@ func (a *Archive) standing(hint Position, size int64) (standing, error) {
 			st.run, st.ok, st.foreign = e.Run, true, true
 		}
 	}
+}
+
+// torn checks that what stands behind the last complete run is what a crash leaves: a run that nobody knows, at the end of the
+// file. Where it is the remains of a complete one, they must not be cut off.
+func (a *Archive) torn(last standing, hint Hint, size int64) error {
+	if last.end.File == size {
+		return nil
+	}
+	if hint.beyond(last.end, uint32(a.id.Load())) {
+		return a.damaged(last.end.File, fmt.Errorf("%w: it ends at %d", ErrBehind, hint.File))
+	}
+	if last.broken < 0 {
+		return nil
+	}
+	at, ok, err := a.foreignRun(last.broken, size)
+	if ok {
+		err = a.damaged(last.broken, fmt.Errorf("whole runs of another tool stand behind, at %d", at))
+	}
+	return err
 }
 
 // markerBefore returns the marker that ends at a position, ok false if none does.

@@ -53,9 +53,21 @@ func TestTruncated(t *testing.T) {
 			t.Fatalf("cut at %d: complete up to %v, %v, want %v", cut, got, err, end)
 		}
 		hints := []Position{{}, end, ends[0], ends[len(ends)-1], {int64(cut), 512}}
-		ap, rec, err := OpenAppend(path, hints[cut%len(hints)], AppendOptions{Workers: 1})
+		hint := Hint{Position: hints[cut%len(hints)]}
+		ap, rec, err := OpenAppend(path, hint, AppendOptions{Workers: 1})
+		if hint.File > end.File && int64(cut) > end.File {
+			// It is no torn run if somebody knows it to be complete.
+			if copies, _ := filepath.Glob(path + ".torn-*"); !errors.Is(err, ErrBehind) || !errors.Is(err, ErrDamaged) || len(copies) > 0 ||
+				mustReadFile(t, path) != string(whole[:cut]) {
+				t.Fatalf("cut at %d, hint %v: %v, copies %v", cut, hint, err, copies)
+			}
+			ap, rec, err = OpenAppend(path, Hint{}, AppendOptions{Workers: 1})
+		}
 		if err != nil {
 			t.Fatalf("cut at %d: %v", cut, err)
+		}
+		if lost := hint.File > end.File && int64(cut) == end.File; rec.Lost != lost {
+			t.Fatalf("cut at %d, hint %v: %+v", cut, hint, rec)
 		}
 		last, ok := ap.Last()
 		if ok != (complete > 0) || ok && (last.Run != complete || last.End != end || last.Inferred != (complete == 3)) {
@@ -133,7 +145,8 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// A commit is members, sync, marker, sync, and for a new file its name; recovery is copy, sync, its name, cut, sync.
+// A commit is members, sync, marker, sync, and for a new file its name; recovery is a
+// sync of what may be in memory only, copy, sync, its name, cut, sync.
 func TestCommitOrder(t *testing.T) {
 	var ops []string
 	defer durable.InjectFault(func(op, path string) error {
@@ -160,11 +173,42 @@ func TestCommitOrder(t *testing.T) {
 	expect("write, sync, write, sync")
 	mustClose(t, a)
 	mustAppendBytes(t, a.Path(), []byte("torn"))
-	if a, _, err = OpenAppend(a.Path(), Position{}, AppendOptions{}); err != nil {
+	if a, _, err = OpenAppend(a.Path(), Hint{}, AppendOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	expect("create torn, write torn, sync torn, syncdir, truncate, sync")
+	expect("sync, create torn, write torn, sync torn, syncdir, truncate, sync")
 	mustClose(t, a)
+}
+
+// A marker whose sync failed may be whole in memory and not on the disk. Nobody is to see it.
+func TestMarkerNotSynced(t *testing.T) {
+	for name, fail := range map[string]error{"failed": errDisk, "took effect": durable.Late(errDisk)} {
+		path := ours(t, []modelEntry{file(700, 1)})
+		want := mustReadFile(t, path)
+		a, _, err := OpenAppend(path, Hint{}, AppendOptions{Workers: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		syncs := 0
+		restore := durable.InjectFault(func(op, _ string) error {
+			if op == "sync" {
+				if syncs++; syncs == 2 {
+					return fail
+				}
+			}
+			return skipSyncs(op, "")
+		})
+		_, err = addRun(a, modelRun{Marker{Begun: day}, []modelEntry{file(800, 2)}})
+		restore()
+		if !errors.Is(err, errDisk) || syncs != 3 {
+			t.Errorf("%s: after %d syncs: %v", name, syncs, err)
+		}
+		mustClose(t, a)
+		end, err := completeEnd(path)
+		if got := mustReadFile(t, path); err != nil || end.File != int64(len(want)) || len(got) <= len(want) {
+			t.Errorf("%s: complete up to %v of %d, %v; before it was %d", name, end, len(got), err, len(want))
+		}
+	}
 }
 
 // faults makes the nth operation fail (n from 0).
@@ -196,7 +240,7 @@ func workWithFaults(t *testing.T, f *faults, model []modelRun) (path string, don
 	defer durable.InjectFault(f.fault)()
 	dir := t.TempDir()
 	path = filepath.Join(dir, fmt.Sprintf("backupdata-%d.tar.gz", day.Unix()))
-	hint := Position{}
+	hint := Hint{}
 	for i, run := range model {
 		var a *Appender
 		var err error
@@ -227,7 +271,7 @@ func workWithFaults(t *testing.T, f *faults, model []modelRun) (path string, don
 			return path, done
 		}
 		mustClose(t, a)
-		hint = r.End
+		hint.Position = r.End
 		done++
 	}
 	return path, done
@@ -251,7 +295,7 @@ func checkAfterFault(t *testing.T, n int, path string, done int, model []modelRu
 	for k := 0; ; k++ {
 		f := &faults{n: k, err: errDisk}
 		restore := durable.InjectFault(f.fault)
-		a, _, err := OpenAppend(path, Position{}, AppendOptions{Workers: 1})
+		a, _, err := OpenAppend(path, Hint{}, AppendOptions{Workers: 1})
 		restore()
 		if err == nil {
 			mustClose(t, a)
@@ -267,7 +311,7 @@ func checkAfterFault(t *testing.T, n int, path string, done int, model []modelRu
 		}
 	}
 	defer durable.InjectFault(skipSyncs)()
-	a, rec, err := OpenAppend(path, Position{}, AppendOptions{Workers: 1})
+	a, rec, err := OpenAppend(path, Hint{}, AppendOptions{Workers: 1})
 	if err != nil || rec.Torn != "" {
 		t.Fatalf("operation %d failed; recovered twice: %+v, %v", n, rec, err)
 	}

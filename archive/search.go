@@ -33,29 +33,37 @@ func (a *Archive) find(from, limit, minTar int64) (Member, bool, error) {
 
 // nextWhole finds the first whole member of ours at or behind a file offset. Members inside a stored message are told apart
 // by their id.
-func (a *Archive) nextWhole(from, limit, minTar int64) (Member, bool, error) {
+func (a *Archive) nextWhole(from, limit, minTar int64) (m Member, ok bool, err error) {
+	err = a.search(memberMagic[:4], MemberHeaderSize, from, limit, func(header []byte, at int64) (stop bool, err error) {
+		m, ok, err = a.candidate(header, at, limit, minTar)
+		return ok, err
+	})
+	return m, ok, err
+}
+
+// search offers the size bytes at each place from a file offset to limit where magic stands, until try wants no more.
+func (a *Archive) search(magic string, size int, from, limit int64, try func(b []byte, at int64) (stop bool, err error)) error {
 	buf := make([]byte, 256<<10)
-	for from+MemberHeaderSize <= limit {
+	for from+int64(size) <= limit {
 		b := buf[:min(int64(len(buf)), limit-from)]
 		if err := a.readAt(b, from); errors.Is(err, ErrDamaged) {
-			return Member{}, false, nil // an appender has cut the file off meanwhile
+			return nil // an appender has cut the file off meanwhile
 		} else if err != nil {
-			return Member{}, false, err
+			return err
 		}
 		for at := 0; ; at++ {
-			i := bytes.Index(b[at:], []byte(memberMagic[:4]))
-			if i < 0 || at+i+MemberHeaderSize > len(b) {
+			i := bytes.Index(b[at:], []byte(magic))
+			if i < 0 || at+i+size > len(b) {
 				break
 			}
 			at += i
-			m, ok, err := a.candidate(b[at:at+MemberHeaderSize], from+int64(at), limit, minTar)
-			if ok || err != nil {
-				return m, ok, err
+			if stop, err := try(b[at:at+size], from+int64(at)); stop || err != nil {
+				return err
 			}
 		}
-		from += max(1, int64(len(b))-MemberHeaderSize+1) // a header may begin in the last bytes
+		from += int64(len(b) - size + 1) // what is searched for may begin in the last bytes
 	}
-	return Member{}, false, nil
+	return nil
 }
 
 // candidate reports whether a whole member stands at a file offset.

@@ -68,7 +68,7 @@ func mustIndex(t *testing.T, runs ...[]entry) (*index.Index, *archive.Archive) {
 		} else {
 			app.Close()
 			mustAppendForeign(t, path, add)
-			app, _, err = archive.OpenAppend(path, archive.Position{}, archive.AppendOptions{Workers: 1})
+			app, _, err = archive.OpenAppend(path, archive.Hint{}, archive.AppendOptions{Workers: 1})
 		}
 		if err != nil {
 			t.Fatal(err)

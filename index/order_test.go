@@ -132,7 +132,7 @@ func TestAnyOrder(t *testing.T) {
 					r.Fatal(err)
 				}
 				mustAppendForeign(tb, path, add)
-				app, _, err = archive.OpenAppend(path, archive.Position{}, archive.AppendOptions{Workers: 1})
+				app, _, err = archive.OpenAppend(path, archive.Hint{}, archive.AppendOptions{Workers: 1})
 			} else {
 				add(app)
 				_, err = app.Finish(archive.Marker{Begun: begun, Ended: begun})

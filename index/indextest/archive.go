@@ -196,7 +196,7 @@ func (w *Writer) open(begun time.Time) {
 	if all, _ := filepath.Glob(filepath.Join(w.dir, "backupdata-*")); len(all) == 0 {
 		w.app, err = archive.Create(w.dir, begun, archive.AppendOptions{Workers: 1})
 	} else {
-		w.app, _, err = archive.OpenAppend(w.Path(), archive.Position{}, archive.AppendOptions{Workers: 1})
+		w.app, _, err = archive.OpenAppend(w.Path(), archive.Hint{}, archive.AppendOptions{Workers: 1})
 	}
 	if err != nil {
 		w.t.Fatal(err)

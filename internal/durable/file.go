@@ -81,6 +81,13 @@ func (f *File) Truncate(size int64) error {
 	})
 }
 
+// CutBack cuts a file that failed to size, and syncs it: what a failed sync left in memory, and perhaps not on the disk, is to be
+// seen by nobody. The file stays failed.
+func (f *File) CutBack(size int64) error {
+	err := do("truncate", f.Path(), func() error { return f.f.Truncate(size) })
+	return errors.Join(err, do("sync", f.Path(), f.f.Sync))
+}
+
 // Sync makes the file's bytes and length durable (not its name, see SyncDir).
 func (f *File) Sync() error { return f.do("sync", f.f.Sync) }
 
