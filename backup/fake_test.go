@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha1"
+	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"slices"
 	"strings"
+	"syscall"
 
 	"backupfs/cyrus"
 	"backupfs/source"
@@ -18,6 +21,10 @@ type fakeServer struct {
 	boxes []*fakeBox
 	files map[string][]byte // seen, sub
 	pins  int               // messages delivered a round
+
+	unsure   bool // a partition may not be mounted
+	noSeen   bool // the user's seen is locked
+	changing bool // files are others each time they are read
 
 	between func(*fakeBox)     // called between two rounds of a Fetch
 	fetched map[string]boxView // of the Fetches since the last reset, by id
@@ -38,6 +45,7 @@ type fakeBox struct {
 	gen         int    // changes with the mailbox
 	racy        bool   // its fingerprint is not to be trusted
 	busy        bool   // somebody holds its locks
+	hidden      bool   // it is there, and no list has it
 	renameTo    string // it gets this name when it is fetched, and is gone under the old one
 }
 
@@ -48,6 +56,9 @@ type fakeMsg struct {
 	kept []byte // of a file that is gone, but was there in an earlier run
 
 	inRun bool // a run has its bytes
+
+	shrunk     int64 // the file was so much longer when it was opened
+	unreadable bool  // there is a file (body is nil all the same), but reading it fails
 }
 
 // bytes are what a date has to show; nil if nobody has them.
@@ -60,6 +71,7 @@ func (m fakeMsg) bytes() []byte {
 
 // boxView is a mailbox at one moment.
 type boxView struct {
+	id          string
 	fingerprint string
 	files       map[string][]byte
 	msgs        []fakeMsg
@@ -128,7 +140,7 @@ func (s *fakeServer) newBody() []byte {
 
 func (b *fakeBox) view() boxView {
 	ix := &cyrus.Index{Version: b.version, UIDValidity: b.validity, LastUID: b.nextUID - 1}
-	v := boxView{fingerprint: b.fingerprint(), files: map[string][]byte{}}
+	v := boxView{id: b.id, fingerprint: b.fingerprint(), files: map[string][]byte{}}
 	for _, m := range b.msgs {
 		ix.Records = append(ix.Records, m.rec)
 		v.msgs = append(v.msgs, *m)
@@ -153,12 +165,15 @@ func (s *fakeServer) Users(context.Context) ([]source.User, error) {
 }
 
 func (s *fakeServer) Mailboxes(_ context.Context, user string) ([]source.Mailbox, error) {
-	if user != "brong" {
+	if user != "brong" || len(s.boxes) == 0 {
 		return nil, fmt.Errorf("%s: %w", user, source.ErrNoUser)
 	}
 	s.listed = make(map[string]string)
 	var boxes []source.Mailbox
 	for _, b := range s.boxes {
+		if b.hidden {
+			continue
+		}
 		s.listed[b.name] = b.id
 		boxes = append(boxes, source.Mailbox{
 			Mailbox:  cyrus.Mailbox{Name: cyrus.Name(b.name), UniqueID: b.id},
@@ -167,6 +182,22 @@ func (s *fakeServer) Mailboxes(_ context.Context, user string) ([]source.Mailbox
 	}
 	slices.SortFunc(boxes, func(a, b source.Mailbox) int { return strings.Compare(a.Archived, b.Archived) })
 	return boxes, nil
+}
+
+func (s *fakeServer) Vanished(_ context.Context, _ string, had []source.Known) ([]error, error) {
+	why := make([]error, len(had))
+	for i, k := range had {
+		if s.stays(k.UniqueID) {
+			why[i] = errors.New("its files are there")
+		}
+	}
+	return why, nil
+}
+
+// stays says that a mailbox that is not listed must not be taken for deleted.
+func (s *fakeServer) stays(id string) bool {
+	i := slices.IndexFunc(s.boxes, func(b *fakeBox) bool { return b.id == id })
+	return i < 0 && s.unsure || i >= 0 && s.boxes[i].hidden
 }
 
 func (b *fakeBox) fingerprint() string {
@@ -179,7 +210,11 @@ func (b *fakeBox) fingerprint() string {
 func (s *fakeServer) UserFiles(context.Context, string, map[string]string) ([]source.File, error) {
 	var files []source.File
 	for name, data := range s.files {
-		files = append(files, source.File{Name: name, Data: data, Mtime: 1254000000})
+		f := source.File{Name: name, Data: data, Mtime: 1254000000}
+		if s.noSeen && name == "seen" {
+			f = source.File{Name: name, Err: source.ErrBusy}
+		}
+		files = append(files, f)
 	}
 	return files, nil
 }
@@ -196,9 +231,13 @@ func (s *fakeServer) Fetch(ctx context.Context, m source.Mailbox, want func(*cyr
 	case b.busy:
 		return nil, fmt.Errorf("%s: %w", m.Name, source.ErrBusy)
 	}
-	handled := make(map[uint32]bool)
+	handled, validity := make(map[uint32]bool), b.validity
 	for {
 		v := b.view()
+		if validity != b.validity {
+			validity = b.validity
+			clear(handled)
+		}
 		ix, err := cyrus.ParseIndex(v.files["cyrus.index"])
 		if err != nil {
 			return nil, err
@@ -209,7 +248,7 @@ func (s *fakeServer) Fetch(ctx context.Context, m source.Mailbox, want func(*cyr
 			rec := &ix.Records[i]
 			switch {
 			case rec.Unlinked() || handled[rec.UID] || len(pinned) > s.pins || !want(ix, rec):
-			case v.msgs[i].body == nil:
+			case v.msgs[i].body == nil && !v.msgs[i].unreadable:
 				snap.Missing[rec.UID] = fs.ErrNotExist
 			default:
 				pinned = append(pinned, v.msgs[i])
@@ -217,8 +256,14 @@ func (s *fakeServer) Fetch(ctx context.Context, m source.Mailbox, want func(*cyr
 		}
 		for _, p := range pinned[:min(len(pinned), s.pins)] {
 			handled[p.rec.UID] = true
-			err := deliver(source.Message{Record: p.rec, Size: int64(len(p.body)), Mtime: p.rec.InternalDate, Inode: 7, Body: bytes.NewReader(p.body)})
-			if err != nil {
+			msg := source.Message{Record: p.rec, Size: int64(len(p.body)) + p.shrunk, Mtime: p.rec.InternalDate, Inode: 7, Body: bytes.NewReader(p.body)}
+			switch {
+			case p.unreadable:
+				msg.Body = badDisk{}
+			case s.changing:
+				msg.Body = &changing{ReaderAt: msg.Body}
+			}
+			if err := deliver(msg); err != nil {
 				return nil, err
 			}
 		}
@@ -240,4 +285,23 @@ func (s *fakeServer) Fetch(ctx context.Context, m source.Mailbox, want func(*cyr
 		s.fetched[b.id] = v
 		return snap, nil
 	}
+}
+
+// badDisk cannot be read.
+type badDisk struct{}
+
+func (badDisk) ReadAt([]byte, int64) (int, error) { return 0, syscall.EIO }
+
+// changing has other bytes each time its first ones are read.
+type changing struct {
+	io.ReaderAt
+	n byte
+}
+
+func (c *changing) ReadAt(p []byte, off int64) (int, error) {
+	n, err := c.ReaderAt.ReadAt(p, off)
+	if off == 0 && n > 0 {
+		p[0], c.n = p[0]+c.n, c.n+1
+	}
+	return n, err
 }

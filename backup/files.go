@@ -20,6 +20,9 @@ var folderFiles = []string{"cyrus.index", "cyrus.header", "cyrus.annotations", "
 // store appends the meta files of a snapshot that changed; the messages stand in the archive already.
 func (f *fetched) store(id string, st index.State, snap *source.Snapshot) error {
 	r := f.r
+	for _, err := range snap.Problems {
+		r.problem(f.m.Archived, 0, err)
+	}
 	res, err := f.resolve(snap)
 	if err != nil {
 		return err

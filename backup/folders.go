@@ -13,45 +13,38 @@ import (
 // renamed in between, in the layout by names, is found by the next round.
 const maxRounds = 3
 
-// errListed: a mailbox that the server lists, again and again, and that is not there.
-var errListed = errors.New("the server lists it, but has no files of it")
-
 // folders brings the archive's folders and names to what the server has.
 func (r *run) folders(ctx context.Context) error {
 	done := make(map[string]bool) // folder ids
 	for round := 1; ; round++ {
-		boxes, err := r.src.Mailboxes(ctx, r.user.Name)
+		boxes, err := r.list(ctx)
 		if err != nil {
 			return err
 		}
-		if err := r.unlinkVanished(boxes); err != nil {
-			return err
-		}
-		gone := 0
+		again := false
 		ids := folderIDs(boxes)
 		for i, m := range boxes {
 			id := ids[i]
 			r.now.Folder, r.now.FoldersDone, r.now.Folders = m.Archived, i, len(boxes)
 			r.progress()
-			if !done[id] {
-				err = r.folder(ctx, m, id)
-			} else {
+			if done[id] {
 				err = r.place(m.Archived, id)
+			} else {
+				err = r.folder(ctx, m, id)
 			}
 			switch {
 			case errors.Is(err, source.ErrGone) && round < maxRounds:
-				gone++
+				again = true
+				continue
 			case errors.Is(err, source.ErrGone):
-				r.problem(m.Archived, 0, errListed)
-				err = r.unlink(m.Archived)
-			default:
-				done[id] = true
+				err = r.skip(m.Archived, id, err)
 			}
-			if err != nil && !errors.Is(err, source.ErrGone) {
+			if err != nil {
 				return err
 			}
+			done[id] = true
 		}
-		if gone == 0 {
+		if !again {
 			slices.Sort(r.marker.Skipped)
 			return nil
 		}
@@ -73,12 +66,17 @@ func (r *run) folder(ctx context.Context, m source.Mailbox, id string) error {
 		return ctx.Err()
 	case errors.Is(err, source.ErrGone):
 		return err
-	case err != nil:
-		// It is locked, or damaged. The others go on; the folder stands as the run before left it.
-		r.problem(m.Archived, 0, err)
-		r.marker.Skipped = append(r.marker.Skipped, m.Archived)
+	case err != nil: // it is locked, or damaged
+		return r.skip(m.Archived, id, err)
 	}
 	return r.place(m.Archived, id)
+}
+
+// skip leaves a folder as the run before left it, tells why, and lets the others go on.
+func (r *run) skip(name, id string, why error) error {
+	r.problem(name, 0, why)
+	r.marker.Skipped = append(r.marker.Skipped, name)
+	return r.place(name, id)
 }
 
 // place makes a folder's name stand for it; if the archive has nothing of the folder, for no other either.

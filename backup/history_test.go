@@ -12,6 +12,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"backupfs/archive"
 	"backupfs/cyrus"
 	"backupfs/index"
 	"backupfs/index/indextest"
@@ -29,9 +30,7 @@ func TestHistories(t *testing.T) {
 		for range rapid.IntRange(2, 6).Draw(t, "days") {
 			day(t, m.server)
 			m.run(t)
-			for _, b := range m.server.boxes {
-				b.busy = false
-			}
+			m.server.calm()
 		}
 		m.check(t)
 		// The index is a cache: without it, and rebuilt from the archive, the dates are the same.
@@ -66,11 +65,29 @@ func day(t *rapid.T, s *fakeServer) {
 		t.Log(e.name)
 		e.happens(t, s, anyOf(t, s.boxes))
 	}
+	meanwhile := rapid.SliceOfN(rapid.IntRange(0, 5), 8, 8).Draw(t, "meanwhile") // drawn here: a run must not be left in its midst
 	s.between = func(b *fakeBox) {
-		if rapid.Bool().Draw(t, "meanwhile") {
-			s.addGood(b)
+		if len(meanwhile) == 0 {
+			return
 		}
+		switch meanwhile[0] {
+		case 0:
+			s.addGood(b)
+		case 1:
+			s.renumber(b)
+		}
+		meanwhile = meanwhile[1:]
 	}
+}
+
+// renumber is what reconstruct may do to a mailbox.
+func (s *fakeServer) renumber(b *fakeBox) {
+	b.validity++
+	slices.Reverse(b.msgs)
+	for i, m := range b.msgs {
+		m.rec.UID = uint32(i + 1)
+	}
+	s.changed(b)
 }
 
 // claimBody makes the record right.
@@ -111,6 +128,14 @@ var events = []struct {
 		s.add(b, body, claim)
 	}},
 	{"append missing", func(t *rapid.T, s *fakeServer, b *fakeBox) { s.add(b, nil, s.newBody()) }},
+	{"append unreadable", func(t *rapid.T, s *fakeServer, b *fakeBox) {
+		m := s.add(b, nil, s.newBody())
+		m.unreadable = true
+		m.shrunk = rapid.SampledFrom([]int64{1, smallMessage + 1, archive.MaxSize + 1}).Draw(t, "size")
+	}},
+	{"append shrunk", func(t *rapid.T, s *fakeServer, b *fakeBox) {
+		s.add(b, s.newBody(), s.newBody()).shrunk = rapid.SampledFrom([]int64{1, smallMessage}).Draw(t, "by")
+	}},
 	{"damage differently", func(t *rapid.T, s *fakeServer, b *fakeBox) {
 		if m := pick(t, b); m != nil && m.body != nil && m.rec.GUID != sha1.Sum(m.body) && b.version > 9 {
 			m.body = s.newBody()
@@ -119,7 +144,7 @@ var events = []struct {
 	}},
 	{"find missing", func(t *rapid.T, s *fakeServer, b *fakeBox) {
 		if m := pick(t, b); m != nil && m.bytes() == nil {
-			m.body = s.newBody()
+			m.body, m.unreadable, m.shrunk = s.newBody(), false, 0
 			m.claimBody(b)
 			s.changed(b)
 		}
@@ -157,14 +182,7 @@ var events = []struct {
 		b.msgs = slices.DeleteFunc(b.msgs, func(m *fakeMsg) bool { return m.rec.Expunged() })
 		s.changed(b)
 	}},
-	{"renumber", func(t *rapid.T, s *fakeServer, b *fakeBox) {
-		b.validity++
-		slices.Reverse(b.msgs)
-		for i, m := range b.msgs {
-			m.rec.UID = uint32(i + 1)
-		}
-		s.changed(b)
-	}},
+	{"renumber", func(_ *rapid.T, s *fakeServer, b *fakeBox) { s.renumber(b) }},
 	{"annotate", func(t *rapid.T, s *fakeServer, b *fakeBox) {
 		b.annotations = nil
 		if rapid.Bool().Draw(t, "there") {
@@ -174,7 +192,7 @@ var events = []struct {
 	}},
 	{"create", func(t *rapid.T, s *fakeServer, _ *fakeBox) {
 		name := rapid.SampledFrom(names).Draw(t, "name")
-		if s.byName(name) == nil {
+		if s.byName(name) == nil && !s.awaited(name) {
 			s.create(name, rapid.SampledFrom([]uint32{9, 10, 12, 17, 20}).Draw(t, "version"))
 		}
 	}},
@@ -215,6 +233,9 @@ var events = []struct {
 	}},
 	{"racy", func(t *rapid.T, s *fakeServer, b *fakeBox) { b.racy = !b.racy }},
 	{"busy", func(t *rapid.T, s *fakeServer, b *fakeBox) { b.busy = true }},
+	{"hide", func(_ *rapid.T, _ *fakeServer, b *fakeBox) { b.hidden = true }},
+	{"unmount", func(_ *rapid.T, s *fakeServer, _ *fakeBox) { s.unsure = true }},
+	{"lock seen", func(_ *rapid.T, s *fakeServer, _ *fakeBox) { s.noSeen = true }},
 	{"user files", func(t *rapid.T, s *fakeServer, _ *fakeBox) {
 		delete(s.files, "seen")
 		if rapid.Bool().Draw(t, "there") {
@@ -222,6 +243,14 @@ var events = []struct {
 		}
 		s.files["sub"] = []byte{}
 	}},
+}
+
+// calm ends what hinders a run for a day.
+func (s *fakeServer) calm() {
+	s.unsure, s.noSeen = false, false
+	for _, b := range s.boxes {
+		b.busy, b.hidden = false, false
+	}
 }
 
 // awaited says that a mailbox is to get a name during a run.

@@ -106,6 +106,14 @@ func (m *model) note(t rapid.TB, res *Result, due map[string]bool) {
 			t.Errorf("%s: fetched %t, due %t", name, fetched, due[id])
 		}
 	}
+	for name := range m.kept() {
+		skipped = append(skipped, name)
+		problems = append(problems, name)
+	}
+	if _, ok := m.server.files["seen"]; ok && m.server.noSeen {
+		problems = append(problems, "seen")
+	}
+	slices.Sort(skipped)
 	var got []string
 	for _, p := range res.Problems {
 		got = append(got, problemKey(p.Folder, p.UID))
@@ -123,9 +131,34 @@ func (m *model) note(t rapid.TB, res *Result, due map[string]bool) {
 	}
 }
 
+// last is what the last run has to show.
+func (m *model) last() dateView {
+	if len(m.dates) == 0 {
+		return dateView{}
+	}
+	return m.dates[len(m.dates)-1]
+}
+
+// kept are the folders, by name, that no list has and that stay as they were.
+func (m *model) kept() map[string]boxView {
+	kept := make(map[string]boxView)
+	for name, v := range m.last().folders {
+		if _, listed := m.server.listed[name]; !listed && m.server.stays(v.id) {
+			kept[name] = v
+		}
+	}
+	return kept
+}
+
 // date adds a run to what has to be shown.
 func (m *model) date(run archive.Run) dateView {
-	d := dateView{run: run, folders: make(map[string]boxView), files: maps.Clone(m.server.files)}
+	d := dateView{run: run, folders: m.kept(), files: maps.Clone(m.server.files)}
+	if _, ok := d.files["seen"]; ok && m.server.noSeen {
+		delete(d.files, "seen")
+		if before, ok := m.last().files["seen"]; ok {
+			d.files["seen"] = before
+		}
+	}
 	for name, id := range m.server.listed {
 		if v, ok := m.server.fetched[id]; ok {
 			m.views[id] = v

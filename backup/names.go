@@ -2,28 +2,74 @@ package backup
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha1"
 	"encoding/hex"
+	"fmt"
 	"maps"
 	"regexp"
 	"slices"
+	"strings"
 
 	"backupfs/archive"
 	"backupfs/source"
 )
 
-// unlinkVanished removes the names that no mailbox has any more, before any folder is touched, so that a renamed folder loses
-// its old name first (cyrus: perl/imap/lib/Cyrus/Backup.pm BackupUser).
-func (r *run) unlinkVanished(boxes []source.Mailbox) error {
+// list lists the mailboxes, and removes the names that are gone for certain, before any folder is touched, so that a renamed
+// folder loses its old name first (cyrus: perl/imap/lib/Cyrus/Backup.pm BackupUser). A name of which that is not certain is
+// skipped: what it stands for stays as the run before left it.
+func (r *run) list(ctx context.Context) ([]source.Mailbox, error) {
+	answers := make(map[string]error) // of names that the source was asked about
+	for {
+		boxes, err := r.src.Mailboxes(ctx, r.user.Name)
+		if err != nil {
+			return nil, err
+		}
+		vanished := r.notAmong(boxes)
+		var had []source.Known
+		for _, name := range vanished {
+			if _, asked := answers[name]; !asked {
+				had = append(had, source.Known{Archived: name, UniqueID: knownID(r.names[name])})
+			}
+		}
+		if len(had) == 0 {
+			return boxes, r.unlinkVanished(vanished, answers)
+		}
+		why, err := r.src.Vanished(ctx, r.user.Name, had)
+		if err != nil {
+			return nil, err
+		}
+		for i, k := range had {
+			answers[k.Archived] = why[i]
+		}
+	}
+}
+
+// notAmong returns the names that the archive has and no mailbox, sorted.
+func (r *run) notAmong(boxes []source.Mailbox) (names []string) {
 	present := make(map[string]bool, len(boxes))
 	for _, m := range boxes {
 		present[m.Archived] = true
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.names)) {
 		if !present[name] {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func (r *run) unlinkVanished(names []string, answers map[string]error) error {
+	for _, name := range names {
+		switch why := answers[name]; {
+		case why == nil:
 			if err := r.unlink(name); err != nil {
 				return err
 			}
+		case !r.doubted[name]:
+			r.doubted[name] = true
+			r.problem(name, 0, fmt.Errorf("%w: %w", ErrDoubt, why))
+			r.marker.Skipped = append(r.marker.Skipped, name)
 		}
 	}
 	return nil
@@ -56,6 +102,17 @@ func (r *run) linkEntry(name, id string) archive.Entry {
 // usableID is what Cyrus makes: a UUID, 24 digits of base 62, or 16 hex digits on old servers.
 var usableID = regexp.MustCompile(`^[0-9A-Za-z_-]{1,80}$`)
 
+// madeID begins an id that is made from a name.
+const madeID = "name-"
+
+// knownID is the UniqueID that the server knows a folder by, empty if there is none.
+func knownID(id string) string {
+	if strings.HasPrefix(id, madeID) {
+		return ""
+	}
+	return id
+}
+
 // folderIDs returns the folder id of each mailbox: its UniqueID. Where it has none, or one that a mailbox before it has already
 // (both occur where an admin copied folders by hand), the id is made from the name, so that no mail is left out; such a
 // folder begins a new history when it is renamed.
@@ -66,7 +123,7 @@ func folderIDs(boxes []source.Mailbox) []string {
 		id := m.UniqueID
 		if used[id] || !usableID.MatchString(id) {
 			sum := sha1.Sum([]byte(m.Archived))
-			id = "name-" + hex.EncodeToString(sum[:])
+			id = madeID + hex.EncodeToString(sum[:])
 		}
 		used[id] = true
 		ids[i] = id

@@ -39,7 +39,7 @@ func (f *fetched) resolve(snap *source.Snapshot) (resolved, error) {
 			res.odd.Missing[rec.UID] = true
 			res.missing++
 			f.tellMissing(rec, snap.Missing[rec.UID])
-		case f.differs(rec, here):
+		case differs(rec, here):
 			res.odd.Message[rec.UID] = here.guid
 			res.mismatched++
 			if f.odd.Message[rec.UID] != here.guid {
@@ -71,11 +71,8 @@ func (f *fetched) find(ix *cyrus.Index, rec *cyrus.Record) (here found, ok bool,
 	return found{rec.GUID, size}, ok, err
 }
 
-// differs says that bytes read from the server are not those that the record describes.
-func (f *fetched) differs(rec *cyrus.Record, here found) bool {
-	if _, read := f.got[rec.UID]; !read {
-		return false
-	}
+// differs says that bytes are not those that the record describes.
+func differs(rec *cyrus.Record, here found) bool {
 	return uint64(here.size) != rec.Size || !rec.GUID.IsZero() && here.guid != rec.GUID
 }
 

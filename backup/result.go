@@ -28,13 +28,16 @@ type Progress struct {
 
 // Problem is something that could not be backed up as it should: it makes exit code 3.
 type Problem struct {
-	Folder string
+	Folder string // empty: the archive; "seen", "sub": the user's own file
 	UID    uint32 // 0: the whole folder
 	Err    error
 }
 
 func (p Problem) Error() string {
-	if p.UID == 0 {
+	switch {
+	case p.Folder == "":
+		return p.Err.Error()
+	case p.UID == 0:
 		return fmt.Sprintf("%s: %v", p.Folder, p.Err)
 	}
 	return fmt.Sprintf("%s: message %d: %v", p.Folder, p.UID, p.Err)
@@ -42,8 +45,12 @@ func (p Problem) Error() string {
 
 func (p Problem) Unwrap() error { return p.Err }
 
-// Problems with single messages.
+// Problems.
 var (
+	// ErrLost: the archive was cut off, or is an older copy. What the server still has is stored again.
+	ErrLost = errors.New("the archive has lost runs that its index knew of")
+	// ErrDoubt: the server no longer lists a folder, but that it was deleted is not certain. It stays as the run before left it.
+	ErrDoubt = errors.New("not listed any more, and perhaps not deleted")
 	// ErrMismatch: the file's bytes are not those that the server's index describes. They are stored as found.
 	ErrMismatch = errors.New("the file does not match the server's index; stored as found")
 	// ErrMissing: the index lists a message that the server has no readable file for.

@@ -29,10 +29,11 @@ type run struct {
 	last  archive.Run // zero if this is the first
 	cache *archive.Cache
 
-	states map[string]index.State // of the last run, by folder id
-	names  map[string]string      // archived name to folder id, as the archive has it by now
-	sums   map[string]total       // of the folders that were fetched in this run
-	added  map[cyrus.GUID]int64   // messages appended in this run, and their sizes
+	states  map[string]index.State // of the last run, by folder id
+	names   map[string]string      // archived name to folder id, as the archive has it by now
+	doubted map[string]bool        // names that stay because nobody is sure
+	sums    map[string]total       // of the folders that were fetched in this run
+	added   map[cyrus.GUID]int64   // messages appended in this run, and their sizes
 
 	marker archive.Marker
 	result Result
@@ -93,14 +94,17 @@ func (r *run) open() (err error) {
 		r.begun = r.when()
 		r.app, err = archive.Create(r.user.Dir, r.begun, r.opts.Append)
 	case err == nil:
-		var hint archive.Position
+		var hint archive.Hint
 		if status, err := r.ix.Status(); err == nil && status.Archive == filepath.Base(path) {
-			hint = status.End
+			hint = archive.Hint{Position: status.End, ID: status.ID}
 		}
 		r.app, r.result.Recovered, err = archive.OpenAppend(path, hint, r.opts.Append)
 	}
 	if err != nil {
 		return err
+	}
+	if r.result.Recovered.Lost {
+		r.problem("", 0, ErrLost)
 	}
 	if last, ok := r.app.Last(); ok {
 		r.last = last
@@ -135,6 +139,7 @@ func (r *run) load() (err error) {
 			r.names[name] = id
 		}
 	}
+	r.doubted = make(map[string]bool)
 	r.sums = make(map[string]total)
 	r.added = make(map[cyrus.GUID]int64)
 	r.marker = archive.Marker{User: r.user.Name, Source: r.src.Name(), Begun: r.begun}

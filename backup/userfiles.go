@@ -3,6 +3,7 @@ package backup
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"backupfs/index"
 )
@@ -23,6 +24,13 @@ func (r *run) userFiles(ctx context.Context) error {
 			had[m.Name] = m
 		}
 	}
-	_, err = r.storeFiles("meta/", []string{"seen", "sub"}, files, had)
+	names := []string{"seen", "sub"}
+	for _, f := range files {
+		if f.Err != nil { // it is there, and stays as the run before left it
+			r.problem(f.Name, 0, f.Err)
+			names = slices.DeleteFunc(names, func(name string) bool { return name == f.Name })
+		}
+	}
+	_, err = r.storeFiles("meta/", names, files, had)
 	return err
 }

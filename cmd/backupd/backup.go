@@ -100,7 +100,7 @@ func runBackup(ctx context.Context, opts backupOptions, out, stderr io.Writer) e
 	if err := eachUser(ctx, users, s.backup, s.report); err != nil {
 		return err
 	}
-	s.noteListing(opts.mailboxList == source.BySpool)
+	s.noteListing()
 	s.total()
 	return s.tally.Err()
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"time"
 
+	"backupfs/archive"
 	"backupfs/backup"
 	"backupfs/cmd/internal/cli"
 	"backupfs/internal/store"
@@ -34,15 +35,15 @@ type backupSession struct {
 	newBytes    int64
 }
 
-// noteListing says on stderr what was odd about the list of mailboxes. That the server's own tool could not make it is one such
-// thing, and costs nothing; any other is a mailbox of which nobody knows whose it is.
-func (s *backupSession) noteListing(spoolAlone bool) {
+// noteListing says on stderr what was odd about the list of mailboxes. That the server's own tool could not make it costs
+// nothing; any other thing may be a mailbox of which nobody knows whose it is.
+func (s *backupSession) noteListing() {
 	by, problems := s.src.Listing()
 	for _, err := range problems {
 		s.note("list of mailboxes, by %s: %v", by, err)
-	}
-	if len(problems) > 1 || spoolAlone && len(problems) > 0 {
-		s.tally.Incomplete()
+		if !errors.Is(err, source.ErrNoTool) {
+			s.tally.Incomplete()
+		}
 	}
 }
 
@@ -61,7 +62,9 @@ func (s *backupSession) backup(ctx context.Context, user string) (*backup.Result
 // report says how it went.
 func (s *backupSession) report(user string, result *backup.Result, err error) {
 	s.progress.Clear()
-	err = usageIfBefore(err)
+	if err = usageIfBefore(err); errors.Is(err, archive.ErrDamaged) {
+		err = withHint(s.st, user, err)
+	}
 	s.tally.Add(err, err == nil && len(result.Problems) > 0)
 	s.users++
 	if err != nil {

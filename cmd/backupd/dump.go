@@ -67,7 +67,7 @@ func runDump(ctx context.Context, opts dumpOptions, out io.Writer) error {
 		dump = dumpHeader
 	case bytes.HasPrefix(head, []byte("backupfs-folder ")):
 		dump = dumpExceptions
-	case len(head) < 12 || binary.BigEndian.Uint32(head[8:]) > 255:
+	case len(head) < 12 || binary.BigEndian.Uint32(head[8:])-1 > 254: // no version
 		return fmt.Errorf("%s: neither a cyrus.index nor anything else that can be shown", opts.file)
 	}
 	rest, err := io.ReadAll(f)

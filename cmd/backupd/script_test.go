@@ -8,6 +8,7 @@ import (
 	"hash/crc32"
 	"os"
 	"os/exec"
+	"os/user"
 	"path/filepath"
 	"strconv"
 	"testing"
@@ -62,6 +63,15 @@ func spool(ts *testscript.TestScript, _ bool, args []string) {
 	dir := ts.MkAbs(args[0])
 	for _, sub := range []string{"conf/lock", "spool"} {
 		ts.Check(os.MkdirAll(filepath.Join(dir, sub), 0o755))
+	}
+	// Locks are made as the user who owns their folder, and who is not root.
+	server, err := user.Lookup("nobody")
+	ts.Check(err)
+	uid, err := strconv.Atoi(server.Uid)
+	ts.Check(err)
+	ts.Check(os.Chown(filepath.Join(dir, "conf/lock"), uid, -1))
+	for up := dir; up != filepath.Clean(os.TempDir()) && up != "/"; up = filepath.Dir(up) {
+		ts.Check(os.Chmod(up, 0o755))
 	}
 	conf := fmt.Sprintf("servername: imap.example.com\nconfigdirectory: %s/conf\npartition-default: %s/spool\n", dir, dir)
 	ts.Check(os.WriteFile(filepath.Join(dir, "imapd.conf"), []byte(conf), 0o644))

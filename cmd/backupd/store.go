@@ -12,7 +12,6 @@ import (
 	"backupfs/cmd/internal/cli"
 	"backupfs/index"
 	"backupfs/internal/store"
-	"backupfs/lock"
 )
 
 // storeEnv names the store where --store does not.
@@ -63,21 +62,24 @@ func selectUsers(st *store.Store, names []string) ([]store.User, error) {
 	return users, nil
 }
 
-// explain adds to an error of one user what helps; nil stays nil.
+// explain names the user in an error, and adds what helps; nil stays nil.
 func explain(st *store.Store, u store.User, err error) error {
 	if err == nil {
 		return nil
 	}
-	err = fmt.Errorf("%s: %w", u.Name, err)
+	return withHint(st, u.Name, fmt.Errorf("%s: %w", u.Name, err))
+}
+
+// withHint adds to an error of one user what helps.
+func withHint(st *store.Store, user string, err error) error {
+	root, name := cli.Shell(st.Root), cli.Shell(user)
 	switch {
-	case errors.Is(err, lock.ErrBusy):
-		return err
 	case errors.Is(err, archive.ErrDamaged):
-		return cli.WithHint(err, "backupd verify --store %s %s", cli.Shell(st.Root), cli.Shell(u.Name))
+		return cli.WithHint(err, "backupd verify --store %s %s", root, name)
 	case errors.Is(err, index.ErrNone):
-		return cli.WithHint(err, "backupd reindex --store %s %s", cli.Shell(st.Root), cli.Shell(u.Name))
+		return cli.WithHint(err, "backupd reindex --store %s %s", root, name)
 	case errors.Is(err, fs.ErrNotExist):
-		return cli.WithHint(err, "backupd list --store %s", cli.Shell(st.Root))
+		return cli.WithHint(err, "backupd list --store %s", root)
 	}
 	return err
 }

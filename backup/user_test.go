@@ -1,0 +1,145 @@
+package backup
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"backupfs/index"
+	"backupfs/index/indextest"
+	"backupfs/source"
+)
+
+func TestBegun(t *testing.T) {
+	m := newModel(t, indextest.Store(t))
+	future := time.Now().UTC().Add(24 * time.Hour).Truncate(time.Second)
+	run := func(at time.Time) (time.Time, error) {
+		res, err := User(context.Background(), m.st, m.server, "brong", Options{At: at})
+		if err != nil {
+			return time.Time{}, err
+		}
+		if res.Run.Ended.Before(res.Run.Begun) {
+			t.Errorf("ended %v, begun %v", res.Run.Ended, res.Run.Begun)
+		}
+		return res.Run.Begun, nil
+	}
+	if got, err := run(future); err != nil || !got.Equal(future) {
+		t.Errorf("a run at %v has %v, %v", future, got, err)
+	}
+	if _, err := run(future.Add(-time.Second)); !errors.Is(err, ErrBefore) {
+		t.Errorf("a run before the last: %v", err)
+	}
+	if got, err := run(time.Time{}); err != nil || !got.Equal(future) {
+		t.Errorf("a run after the clock was put back begins %v, want %v, %v", got, future, err)
+	}
+}
+
+// TestNobody: a user that the server does not know leaves nothing in the store, and one that it no longer knows keeps all.
+func TestNobody(t *testing.T) {
+	m := newModel(t, indextest.Store(t))
+	if _, err := User(context.Background(), m.st, m.server, "nobody", Options{}); !errors.Is(err, source.ErrNoUser) {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Join(m.st.Root, "users")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the store holds something: %v", err)
+	}
+	m.run(t)
+	m.server.boxes = nil
+	if _, err := m.try(context.Background()); !errors.Is(err, source.ErrNoUser) {
+		t.Error(err)
+	}
+	m.check(t)
+}
+
+// TestOneIDTwice: mailboxes that cannot be told apart by their UniqueIDs are all backed up.
+func TestOneIDTwice(t *testing.T) {
+	m := newModel(t, indextest.Store(t))
+	s := m.server
+	s.boxes = s.boxes[:0]
+	want := map[string]int{"INBOX": 1, "INBOX.A": 2, "INBOX.B": 3, "INBOX.C": 4}
+	for name, messages := range want {
+		b := s.create(name, 17)
+		b.id = map[string]string{"INBOX": "same", "INBOX.A": "same", "INBOX.B": "", "INBOX.C": "../../etc"}[name]
+		for range messages {
+			s.addGood(b)
+		}
+	}
+	for run := 1; run <= 2; run++ {
+		res, err := m.try(context.Background())
+		if err != nil || len(res.Problems) > 0 || res.Run.Messages != 10 {
+			t.Fatalf("%+v, %v", res, err)
+		}
+		if run == 2 && res.Changed > 0 {
+			t.Errorf("%d folders changed", res.Changed)
+		}
+	}
+	ix, err := index.OpenRead(m.user(t).Index())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ix.Close()
+	folders, err := ix.Folders(2)
+	if err != nil || len(folders) != len(want) {
+		t.Fatalf("%v, %v", folders, err)
+	}
+	for _, f := range folders {
+		n := 0
+		for msg, err := range ix.Messages(f.ID, 2) {
+			if err != nil || msg.Tar < 0 {
+				t.Fatalf("%+v, %v", msg, err)
+			}
+			n++
+		}
+		if n != want[f.Archived] {
+			t.Errorf("%s has %d messages, want %d", f.Archived, n, want[f.Archived])
+		}
+	}
+}
+
+// TestFileChangesWhileRead: a large file whose bytes are others when they are read again. Its name in the archive would not be its
+// digest, so the run must not happen; the next one is right.
+func TestFileChangesWhileRead(t *testing.T) {
+	m := newModel(t, indextest.Store(t))
+	large := make([]byte, smallMessage+1)
+	m.server.add(m.server.boxes[0], large, large)
+	m.server.changing = true
+	_, err := m.try(context.Background())
+	if err == nil || m.attempt(t, err) {
+		t.Errorf("the run happened: %v", err)
+	}
+	m.server.changing = false
+	m.run(t)
+	m.check(t)
+}
+
+// TestOlderArchive: somebody put an older copy of the archive back, and left the index. That is told, and the history goes on
+// from there.
+func TestOlderArchive(t *testing.T) {
+	m := newModel(t, indextest.Store(t))
+	m.run(t)
+	path := mustArchive(t, m)
+	older, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.server.addGood(m.server.boxes[0])
+	views, told := maps.Clone(m.views), maps.Clone(m.told)
+	m.run(t)
+	if err := os.WriteFile(path, older, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m.dates, m.views, m.told = m.dates[:1], views, told
+	res, err := m.try(context.Background())
+	if err != nil || len(res.Problems) != 1 || !errors.Is(res.Problems[0], ErrLost) || res.Run.Run != 2 {
+		t.Fatalf("%+v, %v", res, err)
+	}
+	m.date(res.Run)
+	if err := m.compare(m.user(t).Index()); err != nil {
+		t.Error(err)
+	}
+	m.run(t)
+}
