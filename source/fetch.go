@@ -14,70 +14,123 @@ import (
 	"backupfs/cyrus"
 )
 
-// Fetch looks at the mailbox in rounds: each pins at most MaxPins of the messages that are still wanted and delivers them
-// when the locks are released. The last round is the one that could pin all: its index is returned.
+// Fetch looks at the mailbox, and pins and delivers what is wanted in rounds of MaxPins at most. When the index changed between
+// two rounds it looks again, and asks again what of the rest is wanted. The last look is the one of which all could be pinned:
+// its index is returned.
 //
 // When a message's bytes cannot be read (an error of Body.ReadAt other than io.EOF), and deliver returns an error that wraps
 // this one, the message is noted in Missing and the others go on.
 func (l *Local) Fetch(ctx context.Context, m Mailbox, want func(*cyrus.Index, *cyrus.Record) bool, deliver func(Message) error) (*Snapshot, error) {
-	r := rounds{handled: map[uint32]bool{}, unreadable: map[uint32]error{}}
-	for {
-		lk, err := l.lookTwice(ctx, m, func(ix *cyrus.Index, rec *cyrus.Record) bool { return !r.handled[rec.UID] && want(ix, rec) })
-		if err != nil {
+	paths, err := l.conf.Paths(m.Mailbox)
+	if err != nil {
+		return nil, err
+	}
+	f := &fetch{l: l, m: m, paths: paths, want: want, handled: map[uint32]bool{}, unreadable: map[uint32]error{}}
+	defer f.release()
+	if l.unlocked {
+		f.outdated = maxOutdated
+	}
+	for current := false; ; {
+		if !current {
+			if err := f.look(ctx); err != nil {
+				return nil, err
+			}
+		}
+		held := len(f.pins) > 0
+		if current, err = f.pin(ctx); err != nil {
 			return nil, err
 		}
-		if r.last != nil && r.last.Index.UIDValidity != lk.snapshot.Index.UIDValidity {
-			clear(r.handled) // renumbered meanwhile: other messages
-			clear(r.unreadable)
-			r.last = nil
-			lk.release()
-			continue
+		switch {
+		case len(f.pins) == 0 && !current:
+			f.outdated++
+		case !held:
+			f.outdated = 0
 		}
-		r.last = &lk.snapshot
-		if err := r.deliver(ctx, lk, deliver); err != nil {
+		if err := f.deliver(ctx, deliver); err != nil {
 			return nil, err
 		}
-		if !lk.more {
-			return r.end(), nil
+		if current && len(f.last.pending) == 0 {
+			return f.end(), nil
 		}
 	}
 }
 
-// rounds is what the rounds of one Fetch know of each other.
-type rounds struct {
-	last       *Snapshot
+// fetch is one Fetch.
+type fetch struct {
+	l     *Local
+	m     Mailbox
+	paths cyrus.Paths
+	want  func(*cyrus.Index, *cyrus.Record) bool
+
+	buf        []byte // of the index
+	last       *look
+	pins       []pin            // in the order of the index
+	outdated   int              // looks in a row of which nothing could be pinned
+	otherID    string           // the UniqueID in the header, if the server's list has another one nevertheless
+	validity   uint32           // UIDVALIDITY that the two below are of
 	handled    map[uint32]bool  // UIDs that were delivered, or could not be read
 	unreadable map[uint32]error // of these, those that could not be read
 }
 
-// deliver hands on what a look has pinned. No lock is held.
-func (r *rounds) deliver(ctx context.Context, lk *look, deliver func(Message) error) error {
-	defer lk.release()
-	for len(lk.pins) > 0 {
+// reserve makes room for the index, so that it need not be done under the locks.
+func (f *fetch) reserve() {
+	const growth = 64 << 10 // meanwhile
+	if st, err := os.Stat(f.paths.Index); err == nil && int64(cap(f.buf)) < st.Size() {
+		f.buf = make([]byte, st.Size()+growth)
+	}
+}
+
+// decide finds out what is wanted of a look.
+func (f *fetch) decide(lk *look) {
+	ix := lk.snapshot.Index
+	if f.validity != ix.UIDValidity { // renumbered meanwhile: other messages
+		f.validity = ix.UIDValidity
+		clear(f.handled)
+		clear(f.unreadable)
+	}
+	for i := range ix.Records {
+		if rec := &ix.Records[i]; !rec.Unlinked() && !f.handled[rec.UID] && f.want(ix, rec) {
+			lk.pending = append(lk.pending, i)
+		}
+	}
+}
+
+// deliver hands on what is pinned. No lock is held.
+func (f *fetch) deliver(ctx context.Context, deliver func(Message) error) error {
+	for len(f.pins) > 0 {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		p := lk.pins[0]
-		lk.pins = lk.pins[1:]
-		r.handled[p.record.UID] = true
+		p := f.pins[0]
+		f.pins = f.pins[1:]
+		f.handled[p.record.UID] = true
 		readErr, err := p.deliver(deliver)
 		if readErr != nil && (err == nil || errors.Is(err, readErr)) {
-			r.unreadable[p.record.UID] = readErr
+			f.unreadable[p.record.UID] = readErr
 			continue
 		}
 		if err != nil {
 			return err
 		}
 	}
+	f.pins = nil
 	return nil
 }
 
+// release closes what is pinned.
+func (f *fetch) release() {
+	for _, p := range f.pins {
+		_ = unix.Close(p.fd)
+	}
+	f.pins = nil
+}
+
 // end completes the last look's snapshot with what could not be read before.
-func (r *rounds) end() *Snapshot {
-	s := r.last
+func (f *fetch) end() *Snapshot {
+	s := &f.last.snapshot
 	for i := range s.Index.Records {
-		if uid := s.Index.Records[i].UID; r.unreadable[uid] != nil {
-			s.Missing[uid] = r.unreadable[uid]
+		if uid := s.Index.Records[i].UID; f.unreadable[uid] != nil {
+			s.Missing[uid] = f.unreadable[uid]
 		}
 	}
 	return s

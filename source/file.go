@@ -3,7 +3,6 @@ package source
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -52,18 +51,18 @@ func bearsName(f *os.File) (bool, error) {
 	return os.SameFile(opened, named), nil
 }
 
-// content reads an open file whole. stat is of that state as long as the file is locked.
-func content(f *os.File) (File, *unix.Stat_t, error) {
+// content reads an open file whole, into buf if it is large enough. stat is of that state as long as the file is locked.
+func content(f *os.File, buf []byte) (File, *unix.Stat_t, error) {
 	st := new(unix.Stat_t)
 	if err := unix.Fstat(int(f.Fd()), st); err != nil {
 		return File{}, nil, fmt.Errorf("%s: stat: %w", f.Name(), err)
 	}
-	b, err := io.ReadAll(io.NewSectionReader(f, 0, st.Size))
-	if err != nil {
-		return File{}, nil, err
+	if int64(cap(buf)) < st.Size {
+		buf = make([]byte, st.Size)
 	}
-	if int64(len(b)) != st.Size {
-		return File{}, nil, fmt.Errorf("%s: %d bytes of %d: %w", f.Name(), len(b), st.Size, io.ErrUnexpectedEOF)
+	b := buf[:st.Size]
+	if n, err := f.ReadAt(b, 0); n < len(b) {
+		return File{}, nil, fmt.Errorf("%s: %d bytes of %d: %w", f.Name(), n, len(b), err)
 	}
 	return File{Name: filepath.Base(f.Name()), Data: b, Mtime: int64(st.Mtim.Sec), Inode: st.Ino}, st, nil
 }

@@ -18,33 +18,79 @@ const (
 	BySpool    = "spool"
 )
 
-const minListAge = 5 * time.Second
+// ErrNoTool: ctl_mboxlist could not list the mailboxes. The spool does it as well.
+var ErrNoTool = errors.New("ctl_mboxlist is not used")
+
+// defaultListAge: by so much the mailboxes of a user's run may be older than the run.
+const defaultListAge = 5 * time.Second
 
 // listing is all mailboxes of the server at one moment.
 type listing struct {
-	at       time.Time     // before it was begun
-	serves   time.Duration // how old it may become, unless the options say so
-	by       string
-	problems []error
-	users    []User
-	boxes    map[string][]Mailbox // by user, without fingerprints; INBOX first, then by name
+	begun, made time.Time
+	by          string
+	problems    []problem
+	users       []User
+	boxes       map[string][]Mailbox // by user, without fingerprints; INBOX first, then by name
 }
 
-// lists keeps the last listing. turn is held (a value is in it) by whoever reads or replaces it.
+// problem is why a listing is not complete, or may not be.
+type problem struct {
+	user string // whose mailboxes it is about; empty if that cannot be known
+	err  error
+}
+
+// doubt is why a user's mailboxes may be more than the listing has, nil if they are not.
+func (ls *listing) doubt(user string) error {
+	for _, p := range ls.problems {
+		if p.user == user || p.user == "" && !errors.Is(p.err, ErrNoTool) {
+			return p.err
+		}
+	}
+	return nil
+}
+
+// lists keeps the last listing. turn is held (a value is in it) by whoever reads or replaces what is in it.
 type lists struct {
-	turn chan struct{}
-	last *listing
+	turn     chan struct{}
+	last     *listing
+	problems []error         // of all listings, each once
+	known    map[string]bool // their texts
 }
 
-// Listing says how the last list of mailboxes was made, ByMboxlist or BySpool, and what was wrong with it: why ctl_mboxlist
-// was not used, and which mailboxes of the spool are missing in it for their headers cannot be understood.
+// Listing says how the last list of mailboxes was made, ByMboxlist or BySpool, and what was wrong with any so far: why
+// ctl_mboxlist was not used (ErrNoTool), and what of the spool may be missing in the list, because it cannot be understood.
 func (l *Local) Listing() (by string, problems []error) {
 	l.lists.turn <- struct{}{}
 	defer func() { <-l.lists.turn }()
 	if l.lists.last == nil {
 		return "", nil
 	}
-	return l.lists.last.by, l.lists.last.problems
+	return l.lists.last.by, slices.Clone(l.lists.problems)
+}
+
+// keep replaces the last listing. The caller has the turn.
+func (s *lists) keep(ls *listing) {
+	s.last = ls
+	for _, p := range ls.problems {
+		if text := p.err.Error(); !s.known[text] {
+			s.known[text] = true
+			s.problems = append(s.problems, p.err)
+		}
+	}
+}
+
+// forget makes the next listing a new one, if the last was begun before a moment at which it was found wrong.
+func (l *Local) forget(ctx context.Context, found time.Time) error {
+	select {
+	case l.lists.turn <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-l.lists.turn }()
+	if last := l.lists.last; last != nil && last.begun.Before(found) {
+		last.made = time.Time{}
+	}
+	return nil
 }
 
 // list returns a listing that is not begun before notBefore, and not too old.
@@ -55,35 +101,36 @@ func (l *Local) list(ctx context.Context, notBefore time.Time) (*listing, error)
 		return nil, ctx.Err()
 	}
 	defer func() { <-l.lists.turn }()
-	if last := l.lists.last; last != nil && !last.at.Before(notBefore) && time.Since(last.at) < cmp.Or(l.opts.MaxListAge, last.serves) {
+	if last := l.lists.last; last != nil && !last.begun.Before(notBefore) && time.Since(last.made) < cmp.Or(l.opts.MaxListAge, defaultListAge) {
 		return last, nil
 	}
 	fresh, err := l.newListing(ctx)
 	if err == nil {
-		l.lists.last = fresh
+		l.lists.keep(fresh)
 	}
 	return fresh, err
 }
 
 // newListing asks ctl_mboxlist, and where that cannot be or knows nothing, the spool.
 func (l *Local) newListing(ctx context.Context) (*listing, error) {
-	ls := &listing{at: time.Now(), by: ByMboxlist}
+	ls := &listing{begun: time.Now(), by: ByMboxlist}
 	boxes, err := l.mboxlist(ctx)
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	if err != nil || len(boxes) == 0 {
+		why := fmt.Errorf("%w: %w", ErrNoTool, cmp.Or(err, errors.New("it knows no mailbox")))
 		if !errors.Is(err, errNotAsked) {
-			ls.problems = append(ls.problems, cmp.Or(err, errors.New("ctl_mboxlist knows no mailbox")))
+			ls.problems = append(ls.problems, problem{err: why})
 		}
 		fromSpool, problems, err := l.walk(ctx)
 		if err != nil {
-			return nil, errors.Join(append(ls.problems, err)...)
+			return nil, errors.Join(why, err)
 		}
 		boxes, ls.by, ls.problems = fromSpool, BySpool, append(ls.problems, problems...)
 	}
 	ls.sort(boxes)
-	ls.serves = max(minListAge, 20*time.Since(ls.at)) // a twentieth of the time is spent on lists at most
+	ls.made = time.Now()
 	return ls, nil
 }
 
@@ -125,7 +172,7 @@ func (l *Local) Users(ctx context.Context) ([]User, error) {
 	return slices.Clone(ls.users), nil
 }
 
-// Mailboxes lists a user's mailboxes, from a list that may be LocalOptions.MaxListAge old. The fingerprints are of now.
+// Mailboxes lists a user's mailboxes, from a list that was made LocalOptions.MaxListAge ago at most. The fingerprints are of now.
 func (l *Local) Mailboxes(ctx context.Context, user string) ([]Mailbox, error) {
 	ls, err := l.list(ctx, time.Time{})
 	if err != nil {

@@ -165,16 +165,9 @@ func TestHeaderOfOtherIndex(t *testing.T) {
 	b, err := os.ReadFile(p.Header)
 	other := strings.Replace(string(b), "lrswip", "lrswpi", 1)
 	cyruslab.Must(t, err, os.WriteFile(p.Header, []byte(other), 0o600))
-	looks := 0
-	var last *cyrus.Index
-	snap, err := l.Fetch(t.Context(), inbox, func(ix *cyrus.Index, _ *cyrus.Record) bool {
-		if ix != last {
-			last, looks = ix, looks+1
-		}
-		return false
-	}, nil)
-	if err != nil || string(snap.Files[1].Data) != other || other == string(b) || looks != 2 {
-		t.Errorf("%v after %d looks", err, looks)
+	snap, err := l.Fetch(t.Context(), inbox, nothing, nil)
+	if err != nil || string(snap.Files[1].Data) != other || other == string(b) || len(snap.Problems) > 0 {
+		t.Errorf("%v, %+v", err, snap)
 	}
 }
 

@@ -7,8 +7,8 @@ import (
 	"hash/crc32"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -23,73 +23,98 @@ const (
 	indexPatience = 100 * time.Millisecond
 
 	optMailboxDeleted = 1 << 31 // cyrus: imap/mailbox.h OPT_MAILBOX_DELETED
-	firstHeaderCRC    = 12      // cyrus.index: the first version that has HeaderFileCRC
+	firstHeaderCRC    = 12      // cyrus.index: the first version that has HeaderFileCRC, and Exists
 )
 
-// look is one look at a mailbox under its locks.
+// look is a mailbox at one moment.
 type look struct {
 	snapshot Snapshot
-	pins     []pin // in the order of the index
-	more     bool  // more was wanted than could be pinned
+	index    indexState
+	pending  []int // places in the index of what is wanted and not pinned yet
 	matches  bool  // the index's checksum of cyrus.header is right
+	damage   error // why the index cannot be right
 }
 
-// release closes what is pinned.
-func (lk *look) release() {
-	for _, p := range lk.pins {
-		_ = unix.Close(p.fd)
+// look looks again if the index is not right, or does not match the header, which it does unless the server stopped between writing
+// the one and the other. What the second look finds counts, if its index is right.
+func (f *fetch) look(ctx context.Context) error {
+	lk, err := f.lookOnce(ctx, false)
+	if err == nil && lk == nil {
+		lk, err = f.lookOnce(ctx, true)
 	}
-	lk.pins = nil
-}
-
-// lookTwice looks again if the index and the header do not match, which they do unless the server stopped between writing
-// the one and the other. What the second look finds counts.
-func (l *Local) lookTwice(ctx context.Context, m Mailbox, want func(*cyrus.Index, *cyrus.Record) bool) (*look, error) {
-	lk, err := l.look(ctx, m, want)
-	if err != nil || lk.matches {
-		return lk, err
+	if err == nil {
+		f.last = lk
 	}
-	lk.release()
-	return l.look(ctx, m, want)
+	return err
 }
 
-// look takes the locks, copies the meta files, pins what is wanted, and releases the locks.
-func (l *Local) look(ctx context.Context, m Mailbox, want func(*cyrus.Index, *cyrus.Record) bool) (*look, error) {
+// lookOnce copies the meta files under the locks, and finds out what is wanted when they are released. Where the index changes too
+// often for what is wanted to be pinned afterwards, the mailbox stays locked, and the first files are pinned at once. It returns nothing
+// if the look is doubtful and not the final one.
+func (f *fetch) lookOnce(ctx context.Context, final bool) (*look, error) {
 	began := time.Now()
-	p, err := l.conf.Paths(m.Mailbox)
+	f.reserve()
+	mailbox, index, err := f.l.lock(ctx, f.paths)
 	if err != nil {
-		return nil, err
-	}
-	mailbox, index, err := l.lock(ctx, p)
-	switch {
-	case errors.Is(err, lock.ErrBusy):
-		return nil, fmt.Errorf("%s: %w: %w", m.Name, ErrBusy, err)
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, l.gone(ctx, m, p, began, err)
-	case err != nil:
-		return nil, fmt.Errorf("%s: %w", m.Name, err)
+		return nil, f.notLocked(ctx, began, err)
 	}
 	defer mailbox.Close() // nil is closed too
-	defer index.Close()
-
-	lk := &look{snapshot: Snapshot{Missing: map[uint32]error{}}}
-	err = lk.copyMeta(ctx, p, index)
+	c, err := f.copyMeta(ctx, index)
+	_ = index.Close()
 	if errors.Is(err, lock.ErrBusy) {
-		return nil, fmt.Errorf("%s: %w: %w", m.Name, ErrBusy, err)
+		return nil, f.busy(err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", m.Name, err)
+		return nil, fmt.Errorf("%s: %w", f.m.Name, err)
 	}
-	s := &lk.snapshot
-	if s.Index.Options&optMailboxDeleted != 0 || m.UniqueID != "" && s.Header.UniqueID != m.UniqueID {
-		return nil, fmt.Errorf("%s: %w", m.Name, ErrGone)
+	held := f.outdated >= maxOutdated
+	if !held {
+		_ = mailbox.Close()
 	}
-	if err := lk.pin(p, l.opts.MaxPins, want); err != nil {
-		lk.release()
-		return nil, fmt.Errorf("%s: %w", m.Name, err)
+	lk, err := c.look(f.paths)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", f.m.Name, err)
 	}
-	return lk, nil
+	switch {
+	case lk.snapshot.Index.Options&optMailboxDeleted != 0:
+		_ = mailbox.Close()
+		return nil, errors.Join(fmt.Errorf("%s: %w", f.m.Name, ErrGone), f.l.forget(ctx, time.Now()))
+	case !final && (lk.damage != nil || !lk.matches):
+		return nil, nil
+	case lk.damage != nil:
+		return nil, fmt.Errorf("%s: %w", f.m.Name, lk.damage)
+	}
+	if id := lk.snapshot.Header.UniqueID; f.m.UniqueID != "" && id != f.m.UniqueID {
+		if id != f.otherID {
+			_ = mailbox.Close() // a list takes long
+			if err := f.l.sameListed(ctx, f.m, began); err != nil {
+				return nil, err
+			}
+			f.otherID = id
+			return f.lookOnce(ctx, final)
+		}
+		lk.snapshot.Problems = append(lk.snapshot.Problems, fmt.Errorf("%s says UniqueID %q, the server's list %q", f.paths.Header, id, f.m.UniqueID))
+	}
+	f.decide(lk)
+	if held {
+		_, err = f.open(lk)
+	}
+	return lk, err
 }
+
+// notLocked tells why the locks could not be had.
+func (f *fetch) notLocked(ctx context.Context, began time.Time, err error) error {
+	switch {
+	case errors.Is(err, lock.ErrBusy):
+		return f.busy(err)
+	case errors.Is(err, fs.ErrNotExist):
+		return f.l.gone(ctx, f.m, f.paths, began, err)
+	}
+	return fmt.Errorf("%s: %w", f.m.Name, err)
+}
+
+// busy hides lock.ErrBusy, which means the store's lock to those who ask for it.
+func (f *fetch) busy(err error) error { return fmt.Errorf("%s: %w: %v", f.m.Name, ErrBusy, err) }
 
 // lock takes the mailbox's and the index's read locks. Both end when the files are closed.
 func (l *Local) lock(ctx context.Context, p cyrus.Paths) (mailbox, index *os.File, err error) {
@@ -131,121 +156,100 @@ func (l *Local) gone(ctx context.Context, m Mailbox, p cyrus.Paths, began time.T
 	if entries, err := os.ReadDir(root); err != nil || len(entries) == 0 {
 		return fmt.Errorf("%s: partition %s is empty or cannot be read (is it mounted?): %w", m.Name, m.Partition, cause)
 	}
-	ls, err := l.list(ctx, began)
+	if err := l.sameListed(ctx, m, began); err != nil {
+		return err
+	}
+	return fmt.Errorf("%s: the server knows it, but %w", m.Name, cause)
+}
+
+// sameListed is ErrGone unless a list that is begun after a moment still has the mailbox, with its UniqueID if it tells any.
+func (l *Local) sameListed(ctx context.Context, m Mailbox, after time.Time) error {
+	ls, err := l.list(ctx, after)
 	if err != nil {
 		return err
 	}
 	for _, now := range ls.boxes[userOf(m.Name)] {
 		if now.Mailbox.Name == m.Name && now.Partition == m.Partition && (now.UniqueID == m.UniqueID || now.UniqueID == "") {
-			return fmt.Errorf("%s: the server knows it, but %w", m.Name, cause)
+			return nil
 		}
 	}
 	return fmt.Errorf("%s: %w", m.Name, ErrGone)
 }
 
-// copyMeta reads the meta files into memory. The caller holds the locks of mailbox and index.
-func (lk *look) copyMeta(ctx context.Context, p cyrus.Paths, index *os.File) error {
+// metaCopy is the meta files' bytes, of one moment.
+type metaCopy struct {
+	files       []File // index, header, annotations
+	index       indexState
+	fingerprint string
+}
+
+// copyMeta reads the meta files into memory, and does nothing else: the caller holds the locks of mailbox and index.
+func (f *fetch) copyMeta(ctx context.Context, index *os.File) (c metaCopy, err error) {
 	now := time.Now()
-	s := &lk.snapshot
-	ix, ixStat, err := content(index)
+	ix, ixStat, err := content(index, f.buf)
 	if err != nil {
-		return err
-	}
-	if s.Index, err = cyrus.ParseIndex(ix.Data); err != nil {
-		return fmt.Errorf("%s: %w", p.Index, err)
+		return c, err
 	}
 	// It is replaced under the index's write lock only: no lock of its own.
-	header, err := os.Open(p.Header)
+	header, err := os.Open(f.paths.Header)
 	if err != nil {
-		return err
+		return c, err
 	}
 	defer header.Close()
-	hd, hdStat, err := content(header)
+	hd, hdStat, err := content(header, nil)
 	if err != nil {
-		return err
+		return c, err
 	}
-	if s.Header, err = cyrus.ParseHeader(hd.Data); err != nil {
-		return fmt.Errorf("%s: %w", p.Header, err)
-	}
-	s.Files = []File{ix, hd}
-	lk.matches = s.Index.Version < firstHeaderCRC || s.Index.HeaderFileCRC == crc32.ChecksumIEEE(hd.Data)
-
+	c.files = []File{ix, hd}
+	c.index = stateOf(ixStat, ix.Data)
 	var anStat *unix.Stat_t
-	annotations, err := openLocked(ctx, p.Annotations, indexPatience)
+	annotations, err := openLocked(ctx, f.paths.Annotations, indexPatience)
 	switch {
 	case err == nil:
 		defer annotations.Close()
 		var an File
-		if an, anStat, err = content(annotations); err != nil {
-			return err
+		if an, anStat, err = content(annotations, nil); err != nil {
+			return c, err
 		}
-		s.Files = append(s.Files, an)
+		c.files = append(c.files, an)
 	case !errors.Is(err, fs.ErrNotExist):
-		return err
+		return c, err
 	}
-	s.Fingerprint = fingerprint(now, ixStat, hdStat, anStat)
-	return nil
+	c.fingerprint = fingerprint(now, ixStat, hdStat, anStat)
+	return c, nil
 }
 
-// pin opens the files of the wanted messages, limit at most. The caller holds the locks of mailbox and index.
-func (lk *look) pin(p cyrus.Paths, limit int, want func(*cyrus.Index, *cyrus.Record) bool) error {
-	ix := lk.snapshot.Index
+// look parses a copy.
+func (c metaCopy) look(p cyrus.Paths) (*look, error) {
+	ix, err := cyrus.ParseIndex(c.files[0].Data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", p.Index, err)
+	}
+	hd, err := cyrus.ParseHeader(c.files[1].Data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", p.Header, err)
+	}
+	lk := &look{index: c.index, snapshot: Snapshot{Files: c.files, Index: ix, Header: hd, Fingerprint: c.fingerprint, Missing: map[uint32]error{}}}
+	lk.matches = ix.Version < firstHeaderCRC || ix.HeaderFileCRC == crc32.ChecksumIEEE(c.files[1].Data)
+	var exists uint32
+	var wrong []string
 	for i := range ix.Records {
-		rec := &ix.Records[i]
-		if rec.Unlinked() || !want(ix, rec) {
-			continue
+		r := &ix.Records[i]
+		if !r.Expunged() {
+			exists++
 		}
-		if len(lk.pins) >= limit {
-			lk.more = true
-			return nil
-		}
-		path, fd, err := openMessage(p, rec)
-		switch {
-		case err == nil:
-			lk.pins = append(lk.pins, pin{record: *rec, path: path, fd: fd})
-		case errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE):
-			if len(lk.pins) == 0 {
-				return err
-			}
-			lk.more = true // as many as there may be: the others in the next round
-			return nil
-		case !errors.Is(err, fs.ErrNotExist) || !rec.Expunged():
-			lk.snapshot.Missing[rec.UID] = err
+		if !r.CRCOK {
+			wrong = append(wrong, strconv.FormatUint(uint64(r.UID), 10))
 		}
 	}
-	return nil
-}
-
-// openMessage opens a message file where the index says that it is, or else where it could be: between the archive partition
-// and the other the server moves the file first.
-func openMessage(p cyrus.Paths, rec *cyrus.Record) (path string, fd int, err error) {
-	name := strconv.FormatUint(uint64(rec.UID), 10) + "."
-	first, second := p.Data, p.Archive
-	if rec.SystemFlags&cyrus.FlagArchived != 0 {
-		first, second = second, first
+	switch {
+	case !ix.HeaderCRCOK:
+		lk.damage = fmt.Errorf("%s: %w: the checksum of its header is wrong", p.Index, cyrus.ErrDamaged)
+	case ix.Version >= firstHeaderCRC && exists != ix.Exists:
+		lk.damage = fmt.Errorf("%s: %w: says %d messages and has %d", p.Index, cyrus.ErrDamaged, ix.Exists, exists)
 	}
-	path = filepath.Join(first, name)
-	fd, err = openRaw(path)
-	if errors.Is(err, fs.ErrNotExist) && second != first {
-		other := filepath.Join(second, name)
-		if fd, otherErr := openRaw(other); !errors.Is(otherErr, fs.ErrNotExist) {
-			return other, fd, otherErr
-		}
+	if len(wrong) > 0 {
+		lk.snapshot.Problems = []error{fmt.Errorf("%s: wrong checksums in the records of UIDs %s", p.Index, strings.Join(wrong, ", "))}
 	}
-	return path, fd, err
-}
-
-// openRaw opens without what os.Open adds to the one system call, since locks are held. What is no regular file is found out
-// later, and must not block here.
-func openRaw(path string) (int, error) {
-	for {
-		fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
-		switch err {
-		case nil:
-			return fd, nil
-		case unix.EINTR:
-		default:
-			return -1, &fs.PathError{Op: "open", Path: path, Err: err}
-		}
-	}
+	return lk, nil
 }

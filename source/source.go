@@ -15,8 +15,8 @@ const SharedUser = "@shared"
 var (
 	// ErrNoUser: the server has no such user.
 	ErrNoUser = errors.New("no such user on the server")
-	// ErrBusy: the locks of a mailbox could not be had in time. Others may go on; the next run tries again.
-	ErrBusy = errors.New("mailbox is locked by the server")
+	// ErrBusy: the locks of a mailbox, or of a user's file, could not be had in time. Others may go on; the next run tries again.
+	ErrBusy = errors.New("locked by the server")
 	// ErrGone: the mailbox vanished after it was listed. It is not a failure.
 	ErrGone = errors.New("mailbox is gone")
 )
@@ -30,20 +30,27 @@ type Source interface {
 	Users(ctx context.Context) ([]User, error)
 
 	// Mailboxes lists a user's mailboxes, deleted ones that the server still keeps too, INBOX first, then by name.
-	// It takes no lock. ErrNoUser if there are none. The list may be some seconds old, but not older than the last call of Users; the
-	// fingerprints are of now.
+	// It takes no lock. ErrNoUser if there are none. The list may be a few seconds old, but not older than the last Users, Vanished, or
+	// ErrGone of a Fetch; the fingerprints are of now.
 	Mailboxes(ctx context.Context, user string) ([]Mailbox, error)
 
+	// Vanished is asked about mailboxes of a user that an archive has, and that Mailboxes did not list or whose user it did not
+	// know. A list can be incomplete, so that what it lacks need not have been deleted. The source makes a new list, and looks
+	// for the files of these mailboxes. It answers for each, in the same order: nil if a mailbox of this name is gone for certain, because it
+	// was deleted, or because its UniqueID is listed under another name; else why that is not certain. A later Mailboxes is of the new list:
+	// what that has is there, whatever is answered here.
+	Vanished(ctx context.Context, user string, had []Known) ([]error, error)
+
 	// UserFiles returns the user's own files, "seen" and "sub", as far as they exist. A file whose fingerprint is in known
-	// (by name) is returned without Data.
+	// (by name) is returned without Data; one that exists and cannot be read, because it is locked or for another reason, has Err.
 	UserFiles(ctx context.Context, user string, known map[string]string) ([]File, error)
 
 	// Fetch takes a consistent snapshot of a mailbox: it hands to deliver each message that the index lists (expunged ones
 	// too, as long as their files are there) and that want asks for, and returns the meta files as they were when everything
 	// which the index lists had been delivered or was not wanted.
 	//
-	// No lock is held while deliver or want's caller blocks on anything but memory: want is called under the mailbox's lock and must
-	// not block; deliver is called under none. An error of deliver ends it and is returned as it is. Cancelling ctx releases everything.
+	// want may be called under the mailbox's lock and must not block; it may be asked again about a message. deliver is called
+	// under no lock. An error of deliver ends it and is returned as it is. Cancelling ctx releases everything.
 	// ErrBusy, ErrGone as above. It is not retried here.
 	Fetch(ctx context.Context, m Mailbox, want func(*cyrus.Index, *cyrus.Record) bool, deliver func(Message) error) (*Snapshot, error)
 
@@ -66,6 +73,12 @@ type Mailbox struct {
 	Fingerprint string
 }
 
+// Known is a mailbox as an archive knows it.
+type Known struct {
+	Archived string
+	UniqueID string // empty if none is known
+}
+
 // File is one meta file.
 type File struct {
 	Name        string // "cyrus.index", "cyrus.header", "cyrus.annotations", "cyrus.mailbox_annotations"; "seen", "sub"
@@ -73,6 +86,7 @@ type File struct {
 	Mtime       int64 // Unix seconds
 	Inode       uint64
 	Fingerprint string // of a user's file
+	Err         error  // why a user's file could not be read; then all but Name is zero
 }
 
 // Message is one message file of a snapshot. Body is valid during deliver only, and can be read more than once.
@@ -91,4 +105,5 @@ type Snapshot struct {
 	Header      *cyrus.Header
 	Fingerprint string           // of exactly this state; empty if unknown
 	Missing     map[uint32]error // UIDs that were wanted, not unlinked, and whose file could not be read, and why
+	Problems    []error          // what is doubtful about the mailbox, though all of it is here
 }

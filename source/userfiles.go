@@ -46,8 +46,11 @@ func (l *Local) UserFiles(ctx context.Context, user string, known map[string]str
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
 		if err != nil {
-			return nil, err
+			f = File{Err: err}
 		}
 		f.Name = name
 		files = append(files, f)
@@ -58,14 +61,14 @@ func (l *Local) UserFiles(ctx context.Context, user string, known map[string]str
 func (l *Local) userFile(ctx context.Context, path string) (File, error) {
 	f, err := openLocked(ctx, path, l.opts.LockTimeout)
 	if errors.Is(err, lock.ErrBusy) {
-		return File{}, fmt.Errorf("%w: %w", ErrBusy, err)
+		return File{}, fmt.Errorf("%w: %v", ErrBusy, err) // lock.ErrBusy is for the store's lock
 	}
 	if err != nil {
 		return File{}, err
 	}
 	defer f.Close() // and with it the lock
 	now := time.Now()
-	file, st, err := content(f)
+	file, st, err := content(f, nil)
 	file.Fingerprint = fingerprint(now, st)
 	return file, err
 }

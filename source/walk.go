@@ -10,26 +10,37 @@ import (
 	"strings"
 
 	"backupfs/cyrus"
+	"backupfs/lock"
 )
 
-const headerFile = "cyrus.header"
+const (
+	headerFile = "cyrus.header"
+	indexFile  = "cyrus.index"
+)
 
 // walk lists the mailboxes that have a cyrus.header in the spool, in all partitions. In the layout by UniqueID the name is in
 // the header. In the layout by name it is the path: the header keeps the name of before a RENAME or a delayed DELETE.
 //
 // It cannot know what only mailboxes.db tells: which of two folders with one UniqueID counts, and that a mailbox whose files
-// are still there was deleted. A mailbox that cannot be named is a problem; a partition that cannot be read is an error, since
-// all its mailboxes would seem to be deleted.
-func (l *Local) walk(ctx context.Context) (boxes []cyrus.Mailbox, problems []error, err error) {
+// are still there was deleted. A mailbox that cannot be named is a problem, and so is a partition that is empty (it
+// may not be mounted); one that cannot be read is an error, since all its mailboxes would seem to be deleted.
+func (l *Local) walk(ctx context.Context) (boxes []cyrus.Mailbox, problems []problem, err error) {
 	w := spoolWalk{conf: l.conf, byID: map[string]int{}}
 	for _, partition := range l.conf.Partitions() {
 		root, err := l.headerRoot(partition)
 		if err != nil {
 			return nil, nil, err
 		}
+		if some, err := hasEntries(root); err == nil && !some {
+			w.problems = append(w.problems, problem{err: notEmpty(partition, root)})
+			continue
+		}
 		if err := w.partition(ctx, partition, root); err != nil {
 			return nil, nil, err
 		}
+	}
+	if err := w.headless(ctx); err != nil {
+		return nil, nil, err
 	}
 	for _, f := range w.found {
 		boxes = append(boxes, f.mailbox)
@@ -51,7 +62,14 @@ type spoolWalk struct {
 	conf     *cyrus.Config
 	found    []found
 	byID     map[string]int // index in found
-	problems []error
+	noHeader []orphan
+	problems []problem
+}
+
+// orphan is a folder that should have a cyrus.header.
+type orphan struct {
+	user          string // empty if that cannot be known
+	header, index string // paths
 }
 
 // found is a mailbox of the spool.
@@ -77,11 +95,48 @@ func (w *spoolWalk) partition(ctx context.Context, partition, root string) error
 			w.add(partition, rel, filepath.Join(path, headerFile), true)
 			return fs.SkipDir // without listing its messages
 		}
-		if !d.IsDir() && d.Name() == headerFile {
+		switch {
+		case d.IsDir():
+		case d.Name() == headerFile:
 			w.add(partition, filepath.Dir(rel), path, false)
+		case d.Name() == indexFile:
+			if header := filepath.Join(filepath.Dir(path), headerFile); !exists(header) {
+				w.noHeader = append(w.noHeader, orphan{w.userIn(filepath.Dir(rel)), header, path})
+			}
 		}
 		return nil
 	})
+}
+
+// headless makes problems of folders that have an index and no header, if that lasts: the server removes the one after the
+// other.
+func (w *spoolWalk) headless(ctx context.Context) error {
+	if len(w.noHeader) == 0 {
+		return nil
+	}
+	if err := lock.Pause(ctx, removing); err != nil {
+		return err
+	}
+	for _, o := range w.noHeader {
+		if exists(o.index) && !exists(o.header) {
+			w.problems = append(w.problems, problem{o.user, fmt.Errorf("%s: has no %s", o.index, headerFile)})
+		}
+	}
+	return nil
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+// userIn is whose mailbox lies in dir, a path below a partition, in the layout by name.
+func (w *spoolWalk) userIn(dir string) string {
+	name, err := w.conf.NameFromPath(dir)
+	if err != nil {
+		return ""
+	}
+	return userOf(name)
 }
 
 // add notes the mailbox in dir, a path below the partition. Of two with one UniqueID that one counts which is surely itself,
@@ -89,10 +144,19 @@ func (w *spoolWalk) partition(ctx context.Context, partition, root string) error
 func (w *spoolWalk) add(partition, dir, header string, byID bool) {
 	f, err := w.mailbox(dir, header, byID)
 	if errors.Is(err, fs.ErrNotExist) {
+		id, _ := cyrus.UniqueIDFromPath(dir)
+		p, err := w.conf.Paths(cyrus.Mailbox{UniqueID: id, Partition: partition})
+		if byID && err == nil && exists(p.Index) {
+			w.noHeader = append(w.noHeader, orphan{"", header, p.Index})
+		}
 		return
 	}
 	if err != nil {
-		w.problems = append(w.problems, fmt.Errorf("%s: %w", header, err))
+		user := ""
+		if !byID {
+			user = w.userIn(dir)
+		}
+		w.problems = append(w.problems, problem{user, fmt.Errorf("%s: %w", header, err)})
 		return
 	}
 	f.mailbox.Partition = partition
@@ -106,7 +170,7 @@ func (w *spoolWalk) add(partition, dir, header string, byID bool) {
 	if f.sure && !w.found[i].sure {
 		f, w.found[i] = w.found[i], f
 	}
-	w.problems = append(w.problems, fmt.Errorf("%s: has the UniqueID of %s", f.header, w.found[i].header))
+	w.problems = append(w.problems, problem{userOf(f.mailbox.Name), fmt.Errorf("%s: has the UniqueID of %s", f.header, w.found[i].header)})
 }
 
 func (w *spoolWalk) mailbox(dir, header string, byID bool) (found, error) {

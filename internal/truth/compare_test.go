@@ -38,6 +38,12 @@ func mustTree(t *testing.T) (string, *truth.Truth) {
 	}
 	conf, err := os.ReadFile(dir + "/imapd.conf")
 	must(t, err, os.WriteFile(dir+"/imapd.conf", bytes.ReplaceAll(conf, []byte("@ROOT@"), []byte(dir)), 0o600))
+	// The server's user makes the locks.
+	locks := dir + "/run/lock"
+	must(t, err, os.MkdirAll(locks, 0o755), os.Chmod(filepath.Dir(dir), 0o755))
+	if os.Geteuid() == 0 {
+		must(t, os.Chown(locks, 1, 1))
+	}
 	src, err := source.OpenLocal(t.Context(), source.LocalOptions{ConfigPath: dir + "/imapd.conf", MboxlistCommand: source.NoMboxlist})
 	must(t, err)
 	boxes, err := src.Mailboxes(t.Context(), "jane.doe")
