@@ -72,14 +72,14 @@ func (f *FS) stat(ctx interrupt, id uint64) (entry, error) {
 	return entry{}, errStale
 }
 
-// place is where a file's bytes stand in the tar, and its attributes.
+// place is where a file's bytes stand in the tar, -1 if they are lost, and its attributes.
 type place struct{ tar, size, mtime int64 }
 
 // place finds a file: in the listing that led to it, or by a question to the index.
 func (f *FS) place(u *user, id uint64, n node) (place, error) {
 	if n.kind == kindMessage {
 		m, ok, err := u.index.MessageByID(n.id)
-		if err == nil && (!ok || m.Tar < 0) {
+		if err == nil && (!ok || m.Tar < 0 && !m.Lost) {
 			err = errStale
 		}
 		return place{m.Tar, m.Size, m.InternalDate}, err

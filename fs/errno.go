@@ -22,6 +22,8 @@ var (
 	errNoAttr  = errors.New("there is no such attribute")
 	// errStale: what a node id stands for is no more; the kernel looks the path up again.
 	errStale = errors.New("it was replaced")
+	// errLost: the archive was damaged there before its index was made.
+	errLost = errors.New("its bytes are not in the archive, and the server had them")
 	// errNoFit: a number is too large for a node id.
 	errNoFit = errors.New("more than a mount can number")
 )

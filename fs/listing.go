@@ -184,9 +184,10 @@ func (l *listing) addMetas(metas []index.Meta, show func(string) bool) error {
 	return nil
 }
 
-// shown reports whether a message is in the tree: the server had a file for it, and IMAP showed it, or it is asked for.
+// shown reports whether a message is in the tree: the server had a file for it, and IMAP showed it, or it is asked for. What
+// is lost is shown, too, and cannot be read.
 func (f *FS) shown(m index.Message) bool {
-	return m.Tar >= 0 && (!m.Expunged || f.opts.Expunged)
+	return (m.Tar >= 0 || m.Lost) && (!m.Expunged || f.opts.Expunged)
 }
 
 // fits encodes a node, or says that it does not fit.
@@ -201,7 +202,7 @@ func fits(n node) (uint64, error) {
 // messageNode is a message's node id. Where the internal date is the one that is stored beside the bytes, the file is the same
 // whatever folder and date it is seen in, and so is its inode, and what the kernel keeps of it.
 func messageNode(slot uint32, m index.Message) (uint64, error) {
-	if m.InternalDate == m.FileMtime {
+	if m.InternalDate == m.FileMtime && m.Tar >= 0 {
 		if id, ok := (node{kind: kindContent, slot: slot, id: m.Tar}).encode(); ok {
 			return id, nil
 		}

@@ -22,7 +22,11 @@ func (f *FS) openIndex(ctx context.Context, s *slot, a *archive.Archive) (*index
 	ix, why := index.OpenRead(s.folder.Index())
 	if why == nil {
 		var st index.Status
-		if st, why = ix.Status(); why == nil && st.Archive == s.archive {
+		var own bool
+		if st, why = ix.Status(); why == nil {
+			own, why = ix.Fits(a)
+		}
+		if why == nil && own {
 			end, err := a.Complete(st.End)
 			if err != nil {
 				f.logOnce(fmt.Sprintf("user %s: what stands behind the last run cannot be read: %v", store.Escape(s.folder.Name), err))
@@ -32,7 +36,7 @@ func (f *FS) openIndex(ctx context.Context, s *slot, a *archive.Archive) (*index
 			}
 			why = errors.New("it lacks the newest run")
 		} else if why == nil {
-			why = fmt.Errorf("it is of %s", st.Archive)
+			why = fmt.Errorf("it is of another archive, %s to %d", st.Archive, st.End.File)
 		}
 		ix.Close()
 	}

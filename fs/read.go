@@ -30,6 +30,9 @@ func (f *FS) read(ctx interrupt, id uint64, buf []byte, off uint64) (int, error)
 	if err != nil || off >= uint64(p.size) {
 		return 0, err
 	}
+	if p.tar < 0 {
+		return 0, errLost
+	}
 	buf = buf[:min(uint64(len(buf)), uint64(p.size)-off)]
 	return f.members.ReadAt(u.archive, u.member, buf, p.tar+int64(off))
 }

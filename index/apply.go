@@ -12,6 +12,7 @@ import (
 type life struct {
 	uid      uint32
 	expunged bool
+	missing  bool       // the run notes that the server had no file for it
 	guid     cyrus.GUID // zero: unknown
 	size     int64      // as the index says; it matters only where guid is zero
 	date     int64
@@ -20,7 +21,7 @@ type life struct {
 
 // same reports whether b continues a.
 func (a life) same(b life) bool {
-	return a.expunged == b.expunged && a.guid == b.guid && a.date == b.date && (!a.guid.IsZero() || a.size == b.size)
+	return a.expunged == b.expunged && a.missing == b.missing && a.guid == b.guid && a.date == b.date && (!a.guid.IsZero() || a.size == b.size)
 }
 
 // apply makes a folder's messages what its cyrus.index of this run says. An index that cannot be parsed leaves them as they were.
@@ -78,7 +79,7 @@ func livesOf(ix *cyrus.Index, e Exceptions) []life {
 		if r.Unlinked() {
 			continue
 		}
-		l := life{uid: r.UID, expunged: r.Expunged(), guid: r.GUID, size: sizeOf(r), date: r.InternalDate}
+		l := life{uid: r.UID, expunged: r.Expunged(), missing: e.Missing[r.UID], guid: r.GUID, size: sizeOf(r), date: r.InternalDate}
 		if g, ok := e.Message[r.UID]; ok {
 			l.guid = g
 		}
@@ -139,19 +140,23 @@ func (b *batch) endLife(f *folder, l life) error {
 // beginLife adds a row. A file that the archive has not is noted without a place: it is missing until its bytes come.
 func (b *batch) beginLife(f *folder, l *life) error {
 	l.first = b.run
-	var expunged int64
-	if l.expunged {
-		expunged = 1
-	}
 	file, err := b.fileOf(*l)
 	if err != nil {
 		return err
 	}
 	// One row by its values: an INSERT from a SELECT would save each page that it touches, to be able to take back half of it.
-	_, err = b.db.exec("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-		f.id, int64(l.uid), b.run, open, b.nextMsg, expunged, file, l.date)
+	_, err = b.db.exec("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		f.id, int64(l.uid), b.run, open, b.nextMsg, number(l.expunged), number(l.missing), file, l.date)
 	b.nextMsg++
 	return err
+}
+
+// number is a column that is 0 or 1.
+func number(yes bool) int64 {
+	if yes {
+		return 1
+	}
+	return 0
 }
 
 func (b *batch) fileOf(l life) (id int64, err error) {
@@ -189,13 +194,13 @@ func (b *batch) loadLives(f *folder) ([]life, error) {
 	}
 	var lives []life
 	err := b.db.query(func(r *row) error {
-		l := life{uid: uint32(r.int(0)), first: r.int(1), expunged: r.int(2) != 0, date: r.int(3), size: r.int(5)}
+		l := life{uid: uint32(r.int(0)), first: r.int(1), expunged: r.int(2) != 0, date: r.int(3), size: r.int(5), missing: r.int(6) != 0}
 		if !r.null(4) {
 			copy(l.guid[:], r.blob(4))
 		}
 		lives = append(lives, l)
 		return nil
-	}, `SELECT m.uid, m.first, m.expunged, m.internaldate, f.sha1, f.size FROM messages m JOIN files f ON f.id = m.file
+	}, `SELECT m.uid, m.first, m.expunged, m.internaldate, f.sha1, f.size, m.missing FROM messages m JOIN files f ON f.id = m.file
 		WHERE m.folder = ? AND m.last = ? ORDER BY m.uid`, f.id, open)
 	return lives, err
 }

@@ -80,6 +80,21 @@ func (d *db) begin(a *archive.Archive) (archive.Position, error) {
 	return archive.Position{}, err
 }
 
+// Fits reports whether the index is of an archive, and not only of one of its name: what it knows can be read from there, and
+// what it lacks stands behind Status.End.
+func (ix *Index) Fits(a *archive.Archive) (bool, error) {
+	ix.mu.Lock()
+	defer ix.mu.Unlock()
+	if ix.db == nil {
+		return false, fmt.Errorf("%s: %w", ix.path, os.ErrClosed)
+	}
+	s, err := ix.db.status()
+	if err != nil {
+		return false, err
+	}
+	return ix.db.continues(s, a)
+}
+
 // continues reports whether a begins with the runs that the index holds: it has the same name, is not shorter, and its last
 // run that we know ends as we know it. A marker's digest stands for all bytes before it.
 func (d *db) continues(s Status, a *archive.Archive) (bool, error) {

@@ -112,6 +112,9 @@ func TestMeaning(t *testing.T) {
 		{"expunged, then unlinked", [][]entry{{file("one"), indexOf(t, one)}, {indexOf(t, expunged)}, {indexOf(t, unlinked)}}, []string{"1 one", "1 expunged one", ""}, 0},
 		{"missing, and found for another message", [][]entry{{indexOf(t, one), backupfs("missing 1")}, {file("one")}}, []string{"1 one", "1 one"}, 0},
 		{"missing", [][]entry{{indexOf(t, one), backupfs("missing 1")}}, []string{"1 missing"}, 0},
+		{"not missing, and not there", [][]entry{{indexOf(t, one), backupfs()}}, []string{"1 lost"}, 0},
+		{"missing, then there, and lost", [][]entry{{indexOf(t, one), backupfs("missing 1")}, {indexOf(t, one), backupfs()}}, []string{"1 missing", "1 lost"}, 0},
+		{"lost, and found for another message", [][]entry{{indexOf(t, one), backupfs()}, {file("one")}}, []string{"1 one", "1 one"}, 0},
 		{"stored as found", [][]entry{{file("two"), indexOf(t, one), backupfs("message 1 " + digest("two").String())}}, []string{"1 two"}, 0},
 		{"exceptions before the index", [][]entry{{file("two"), backupfs("message 1 " + digest("two").String()), indexOf(t, one)}}, []string{"1 two"}, 0},
 		{"exceptions without an index change nothing", [][]entry{{file("one"), file("two"), indexOf(t, one), backupfs()}, {backupfs("message 1 " + digest("two").String())}}, []string{"1 one", "1 one"}, 0},
@@ -148,7 +151,10 @@ func messagesOf(t testing.TB, ix *index.Index, a *archive.Archive, run int) stri
 			t.Fatal(err)
 		}
 		word := "missing"
-		if m.Tar >= 0 {
+		switch {
+		case m.Lost:
+			word = "lost"
+		case m.Tar >= 0:
 			word = string(mustRead(t, ix, a, m.Tar, m.Size))
 		}
 		if m.Expunged {

@@ -14,16 +14,18 @@ type Message struct {
 	InternalDate int64      // Unix seconds
 	Expunged     bool
 	Size         int64 // of the bytes, or as the index says if they are missing
-	Tar          int64 // of the content; -1: the server had no file for it, and the archive has its bytes from nowhere else
+	Tar          int64 // of the content; -1: the archive does not have its bytes
+	Lost         bool  // and nobody noted that the server had none: they were damaged before the index was made
 	FileMtime    int64 // mtime in the tar header, Unix seconds
 }
 
-const messageColumns = `SELECT m.id, m.uid, m.internaldate, m.expunged, f.sha1, f.size, f.tar, f.mtime
+const messageColumns = `SELECT m.id, m.uid, m.internaldate, m.expunged, m.missing, f.sha1, f.size, f.tar, f.mtime
 	FROM messages m JOIN files f ON f.id = m.file `
 
 func scanMessage(r *row) Message {
 	m := Message{ID: r.int(0), UID: uint32(r.int(1)), InternalDate: r.int(2), Expunged: r.int(3) != 0}
-	m.setFile(r, 4)
+	m.setFile(r, 5)
+	m.Lost = m.Tar < 0 && r.int(4) == 0
 	return m
 }
 

@@ -214,7 +214,7 @@ func (m *model) compareMessages(t testing.TB, ix *index.Index, a *archive.Archiv
 		}
 		g := got[n]
 		n++
-		if g.UID != w.UID || g.GUID != guids[i] || g.InternalDate != w.Date || g.Expunged != w.Expunged || (g.Tar >= 0) != m.stored[guids[i]] {
+		if g.UID != w.UID || g.GUID != guids[i] || g.InternalDate != w.Date || g.Expunged != w.Expunged || (g.Tar >= 0) != m.stored[guids[i]] || g.Lost {
 			t.Fatalf("run %d, %s: %+v, not %+v, %s", run, f.Archived, g, w, guids[i])
 		}
 		if g.Tar >= 0 {

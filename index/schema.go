@@ -29,7 +29,8 @@ var tables = []struct{ name, order string }{
 }
 
 // schema. Messages, metas, names and members are read in ranges of their key, so the key is the table. A file whose digest
-// is unknown (version 9, missing on the server) has no sha1; one that is known only from an index has no tar.
+// is unknown (version 9, missing on the server) has no sha1; one that is known only from an index has no tar: the
+// server had none, if the message is noted as missing, or else it was damaged in the archive.
 // Counters and backupfs columns of a folder are as of the last run. No column is declared as a date or a boolean: the driver
 // would convert it.
 const schema = `
@@ -73,8 +74,8 @@ CREATE TABLE metas (
 ) WITHOUT ROWID;
 CREATE TABLE messages (
 	folder INTEGER NOT NULL REFERENCES folders, uid INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
-	id INTEGER NOT NULL UNIQUE, expunged INTEGER NOT NULL, file INTEGER NOT NULL REFERENCES files,
-	internaldate INTEGER NOT NULL,
+	id INTEGER NOT NULL UNIQUE, expunged INTEGER NOT NULL, missing INTEGER NOT NULL,
+	file INTEGER NOT NULL REFERENCES files, internaldate INTEGER NOT NULL,
 	PRIMARY KEY (folder, uid, first)
 ) WITHOUT ROWID;
 CREATE TABLE problems (
