@@ -32,7 +32,7 @@ func newBackup() *cobra.Command {
 		Use:   "backup --store DIR [USER...]",
 		Short: "Back users up now, from the spool on this host",
 		Long: `Back the named users up now, or all that the server has, from the Cyrus spool on this host. The server may run, and is
-not kept waiting. A store is made where DIR is missing or empty. Each user's run stores what changed since the one before; one
+not kept waiting. A store is made where DIR is missing or empty, which is said on stderr. Each user's run stores what changed since the one before; one
 in which nothing changed is a date all the same.
 
 Mailboxes of no user are those of the user @shared. What could not be backed up is named on stderr: a mailbox that the
@@ -97,6 +97,9 @@ func runBackup(ctx context.Context, opts backupOptions, out, stderr io.Writer) e
 	s := &backupSession{st: st, src: src, at: at, json: opts.json, many: len(users) > 1, out: out, stderr: stderr,
 		progress: cli.NewProgress(os.Stderr)}
 	defer s.progress.Clear()
+	if st.Created {
+		s.note("made a new store in %s", dir)
+	}
 	if err := eachUser(ctx, users, s.backup, s.report); err != nil {
 		return err
 	}

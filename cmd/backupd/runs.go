@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"path/filepath"
 	"time"
 
 	"backupfs/archive"
@@ -23,7 +22,7 @@ func userRuns(ctx context.Context, u store.User) ([]index.Run, error) {
 		return nil, err
 	}
 	defer func() { _ = a.Close() }()
-	runs, from, err := indexedRuns(u, filepath.Base(path))
+	runs, from, err := indexedRuns(u, a)
 	if err != nil {
 		return nil, err
 	}
@@ -60,8 +59,8 @@ func userRuns(ctx context.Context, u store.User) ([]index.Run, error) {
 	return runs, nil
 }
 
-// indexedRuns returns what the index knows of an archive, nothing if there is no usable one, and where its knowledge ends.
-func indexedRuns(u store.User, archiveName string) (runs []index.Run, end archive.Position, err error) {
+// indexedRuns returns what the index knows of an archive, nothing if there is none of it that is usable, and where its knowledge ends.
+func indexedRuns(u store.User, a *archive.Archive) (runs []index.Run, end archive.Position, err error) {
 	ix, err := index.OpenRead(u.Index())
 	if errors.Is(err, index.ErrNone) {
 		return nil, end, nil
@@ -70,8 +69,11 @@ func indexedRuns(u store.User, archiveName string) (runs []index.Run, end archiv
 		return nil, end, err
 	}
 	defer func() { _ = ix.Close() }()
+	if fits, err := ix.Fits(a); err != nil || !fits {
+		return nil, end, err
+	}
 	status, err := ix.Status()
-	if err != nil || status.Archive != archiveName {
+	if err != nil {
 		return nil, end, err
 	}
 	runs, err = ix.Runs()

@@ -28,7 +28,10 @@ var (
 )
 
 // Store is a folder of archives.
-type Store struct{ Root, ID string }
+type Store struct {
+	Root, ID string
+	Created  bool // it was made by this Init, and not there before
+}
 
 type config struct {
 	Format int    `toml:"format"`
@@ -59,7 +62,7 @@ func Open(root string) (*Store, error) {
 }
 
 // Init opens a store, and makes it (0700) where the folder is missing or empty. A folder that holds something else
-// is refused.
+// is refused. An empty one may be where a disk should be mounted: Created is to be told to people.
 func Init(root string) (*Store, error) {
 	st, err := Open(root)
 	if !errors.Is(err, ErrNotStore) {
@@ -90,7 +93,10 @@ func Init(root string) (*Store, error) {
 	if err := durable.WriteFile(filepath.Join(root, configName), b); err != nil {
 		return nil, err
 	}
-	return Open(root)
+	if st, err = Open(root); err == nil {
+		st.Created = true
+	}
+	return st, err
 }
 
 // makeDir makes one folder, 0700 whatever the umask, and syncs its parent. One that exists is left as it is.

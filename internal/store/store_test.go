@@ -58,7 +58,10 @@ func TestInitAndOpen(t *testing.T) {
 		t.Fatal(err)
 	}
 	again, err := Init(root)
-	if err != nil || *again != *made || made.ID == "" {
+	if !made.Created {
+		t.Error("a store was made, and nobody is told")
+	}
+	if err != nil || *again != (Store{Root: root, ID: made.ID}) || made.ID == "" {
 		t.Fatalf("made %v, opened %v, %v", made, again, err)
 	}
 	u, err := made.User("a/b c")
