@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -53,8 +55,11 @@ func TestCommitFaults(t *testing.T) {
 				root := indextest.Store(t)
 				for op, done := 0, false; !done; op++ {
 					m := scenario(t, filepath.Join(root, fmt.Sprint(op)), before)
+					var mu sync.Mutex // of the two
 					n, what := 0, ""
 					restore := durable.InjectFault(func(kind, path string) error {
+						mu.Lock()
+						defer mu.Unlock()
 						n++
 						switch {
 						case n-1 == op:
@@ -86,9 +91,9 @@ func TestCancelled(t *testing.T) {
 	for at, done := 0, false; !done; at++ {
 		m := scenario(t, filepath.Join(root, fmt.Sprint(at)), crashed)
 		ctx, cancel := context.WithCancel(context.Background())
-		n := 0
+		var n atomic.Int64
 		step := func() {
-			if n++; n-1 == at {
+			if n.Add(1)-1 == int64(at) {
 				cancel()
 			}
 		}
@@ -97,7 +102,7 @@ func TestCancelled(t *testing.T) {
 		res, err := m.try(ctx)
 		restore()
 		m.progress = nil
-		done = n <= at
+		done = n.Load() <= int64(at)
 		switch {
 		case err == nil && !done && res.Index == nil:
 			t.Errorf("step %d: cancelling changed nothing", at)

@@ -41,7 +41,7 @@ func (f *fetched) store(id string, st index.State, snap *source.Snapshot) error 
 	r.sums[id] = res.sum
 	if stored > 0 {
 		r.result.Changed++
-	} else if snap.Fingerprint == st.Fingerprint {
+	} else if res.odd.Fingerprint == st.Fingerprint {
 		return nil
 	}
 	r.marker.Missing += res.missing

@@ -15,6 +15,7 @@ type resolved struct {
 	sum        total
 	mismatched int
 	missing    int
+	retry      bool // a disk may be mended, a partition mounted again: the next run looks again though nothing changed
 }
 
 // resolve finds the bytes in the archive of each record of the index that is to be stored. What differs from the record is noted in
@@ -38,10 +39,12 @@ func (f *fetched) resolve(snap *source.Snapshot) (resolved, error) {
 		case !ok:
 			res.odd.Missing[rec.UID] = true
 			res.missing++
+			res.retry = res.retry || !rec.Expunged()
 			f.tellMissing(rec, snap.Missing[rec.UID])
 		case differs(rec, here):
 			res.odd.Message[rec.UID] = here.guid
 			res.mismatched++
+			res.retry = true
 			if f.odd.Message[rec.UID] != here.guid {
 				f.r.problem(f.m.Archived, rec.UID, ErrMismatch)
 			}
@@ -52,6 +55,9 @@ func (f *fetched) resolve(snap *source.Snapshot) (resolved, error) {
 			res.sum.messages++
 			res.sum.bytes += int64(min(rec.Size, archive.MaxSize))
 		}
+	}
+	if res.retry {
+		res.odd.Fingerprint = ""
 	}
 	return res, nil
 }

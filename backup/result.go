@@ -51,6 +51,10 @@ var (
 	ErrLost = errors.New("the archive has lost runs that its index knew of")
 	// ErrDoubt: the server no longer lists a folder, but that it was deleted is not certain. It stays as the run before left it.
 	ErrDoubt = errors.New("not listed any more, and perhaps not deleted")
+	// ErrClock: this clock or that of an earlier run is wrong. The run is recorded at the time of the run before.
+	ErrClock = errors.New("the clock is behind the last run")
+	// ErrReadBack: what was just written is damaged. The next run stores again what it lacks; verify tells what is hit.
+	ErrReadBack = errors.New("the run cannot be read back")
 	// ErrMismatch: the file's bytes are not those that the server's index describes. They are stored as found.
 	ErrMismatch = errors.New("the file does not match the server's index; stored as found")
 	// ErrMissing: the index lists a message that the server has no readable file for.

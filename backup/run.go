@@ -79,9 +79,25 @@ func (r *run) commit(ctx context.Context) error {
 		return err
 	}
 	// 6. Bring the index up to date, from the archive, as in 2. It is a cache: that it fails is told, and the run stands.
-	r.result.Index = r.ix.CatchUp(ctx, r.arch, nil)
+	if r.result.Index = r.ix.CatchUp(ctx, r.arch, nil); r.result.Index == nil {
+		r.result.Index = r.readBack()
+	}
 	return nil
 }
+
+// readBack tells what of the run that was just written could not be read again.
+func (r *run) readBack() error {
+	problems, err := r.ix.Problems()
+	for _, p := range problems {
+		if p.Run == r.result.Run.Run {
+			r.problem("", 0, fmt.Errorf("%w: %s %s", ErrReadBack, p.Entry, p.Text))
+		}
+	}
+	return err
+}
+
+// clockSkew is how far a clock may have been put back without a word: a correction of NTP, two servers that differ.
+const clockSkew = 5 * time.Minute
 
 // open opens index and archive, and settles when the run begins.
 func (r *run) open() (err error) {
@@ -113,6 +129,9 @@ func (r *run) open() (err error) {
 		if !r.opts.At.IsZero() {
 			return fmt.Errorf("%w: %s is before %s", ErrBefore,
 				r.begun.Format(time.RFC3339), r.last.Begun.UTC().Format(time.RFC3339))
+		}
+		if back := r.last.Begun.Sub(r.begun); back > clockSkew {
+			r.problem("", 0, fmt.Errorf("%w: by %s", ErrClock, back.Round(time.Minute)))
 		}
 		r.begun = r.last.Begun.UTC() // the clock was put back
 	}
