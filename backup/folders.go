@@ -22,7 +22,7 @@ func (r *run) folders(ctx context.Context) error {
 			return err
 		}
 		again := false
-		ids := folderIDs(boxes)
+		ids := folderIDs(boxes, r.names)
 		for i, m := range boxes {
 			id := ids[i]
 			r.now.Folder, r.now.FoldersDone, r.now.Folders = m.Archived, i, len(boxes)

@@ -75,7 +75,7 @@ func (m *model) run(t rapid.TB) *Result {
 	due := make(map[string]bool) // folders that must be looked at, and no others
 	for _, b := range m.server.boxes {
 		old, ok := m.views[b.id]
-		due[b.id] = !ok || b.fingerprint() == "" || b.fingerprint() != old.fingerprint
+		due[b.id] = !ok || b.fingerprint() == "" || b.fingerprint() != old.fingerprint || slices.ContainsFunc(old.msgs, fakeMsg.retried)
 	}
 	res, err := m.try(context.Background())
 	if err != nil {
@@ -208,6 +208,12 @@ func (m fakeMsg) odd() (odd, bool) {
 	}
 	guid := cyrus.GUID(sha1.Sum(m.body))
 	return odd{guid: guid}, uint64(len(m.body)) != m.rec.Size || !m.rec.GUID.IsZero() && m.rec.GUID != guid
+}
+
+// retried says that the next run looks at the message again, though its folder may be the same.
+func (m fakeMsg) retried() bool {
+	o, is := m.odd()
+	return is && !(o.missing && m.rec.Expunged())
 }
 
 func (d dateView) checkTotals() error {

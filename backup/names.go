@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha1"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -23,7 +24,7 @@ func (r *run) list(ctx context.Context) ([]source.Mailbox, error) {
 	for {
 		boxes, err := r.src.Mailboxes(ctx, r.user.Name)
 		if err != nil {
-			return nil, err
+			return nil, r.nobody(ctx, err)
 		}
 		vanished := r.notAmong(boxes)
 		var had []source.Known
@@ -43,6 +44,28 @@ func (r *run) list(ctx context.Context) ([]source.Mailbox, error) {
 			answers[k.Archived] = why[i]
 		}
 	}
+}
+
+// nobody is the error of a run whose user the server does not know: source.ErrNoUser if all that the archive has of him is
+// gone for certain. Other errors it returns as they are.
+func (r *run) nobody(ctx context.Context, err error) error {
+	if !errors.Is(err, source.ErrNoUser) {
+		return err
+	}
+	var had []source.Known
+	for _, name := range r.notAmong(nil) {
+		had = append(had, source.Known{Archived: name, UniqueID: knownID(r.names[name])})
+	}
+	why, askErr := r.src.Vanished(ctx, r.user.Name, had)
+	if askErr != nil {
+		return askErr
+	}
+	for i, k := range had {
+		if why[i] != nil {
+			return fmt.Errorf("%s: %w: %w", k.Archived, ErrDoubt, why[i])
+		}
+	}
+	return err
 }
 
 // notAmong returns the names that the archive has and no mailbox, sorted.
@@ -116,11 +139,21 @@ func knownID(id string) string {
 // folderIDs returns the folder id of each mailbox: its UniqueID. Where it has none, or one that a mailbox before it has already
 // (both occur where an admin copied folders by hand), the id is made from the name, so that no mail is left out; such a
 // folder begins a new history when it is renamed.
-func folderIDs(boxes []source.Mailbox) []string {
+//
+// A mailbox of which the source cannot tell the UniqueID, its header being damaged or out of reach, is what its name stands for in names,
+// unless that has got another name.
+func folderIDs(boxes []source.Mailbox, names map[string]string) []string {
 	ids := make([]string, len(boxes))
 	used := make(map[string]bool, len(boxes))
+	listed := make(map[string]bool, len(boxes))
+	for _, m := range boxes {
+		listed[m.UniqueID] = true
+	}
 	for i, m := range boxes {
 		id := m.UniqueID
+		if id == "" && !listed[names[m.Archived]] {
+			id = names[m.Archived]
+		}
 		if used[id] || !usableID.MatchString(id) {
 			sum := sha1.Sum([]byte(m.Archived))
 			id = madeID + hex.EncodeToString(sum[:])

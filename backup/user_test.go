@@ -2,10 +2,12 @@ package backup
 
 import (
 	"context"
+	"crypto/sha1"
 	"errors"
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -17,11 +19,13 @@ import (
 func TestBegun(t *testing.T) {
 	m := newModel(t, indextest.Store(t))
 	future := time.Now().UTC().Add(24 * time.Hour).Truncate(time.Second)
+	var told []Problem
 	run := func(at time.Time) (time.Time, error) {
 		res, err := User(context.Background(), m.st, m.server, "brong", Options{At: at})
 		if err != nil {
 			return time.Time{}, err
 		}
+		told = res.Problems
 		if res.Run.Ended.Before(res.Run.Begun) {
 			t.Errorf("ended %v, begun %v", res.Run.Ended, res.Run.Begun)
 		}
@@ -35,6 +39,50 @@ func TestBegun(t *testing.T) {
 	}
 	if got, err := run(time.Time{}); err != nil || !got.Equal(future) {
 		t.Errorf("a run after the clock was put back begins %v, want %v, %v", got, future, err)
+	}
+	if len(told) != 1 || !errors.Is(told[0], ErrClock) {
+		t.Errorf("a clock that was put back by a day: %v", told)
+	}
+}
+
+// TestBack: a file that could not be had once is stored by a later run, though nothing else changed in the folder, nor its
+// fingerprint.
+func TestBack(t *testing.T) {
+	m := newModel(t, indextest.Store(t))
+	b := m.server.byName("INBOX.A.Sub")
+	whole := m.server.newBody()
+	away := m.server.add(b, nil, whole)
+	bad := m.server.add(b, whole[:9], m.server.newBody())
+	m.run(t)
+	if res := m.run(t); len(res.Problems) > 0 {
+		t.Errorf("told again: %v", res.Problems)
+	}
+	away.body, bad.body = whole, m.server.newBody()
+	bad.rec.GUID, bad.rec.Size = sha1.Sum(bad.body), uint64(len(bad.body))
+	if res := m.run(t); res.Run.NewMessages != 2 || res.Run.Missing+res.Run.Mismatched > 0 {
+		t.Errorf("%+v", res.Run)
+	}
+}
+
+// TestUnknownFolder: a folder of which not even the UniqueID can be learnt stays what it was.
+func TestUnknownFolder(t *testing.T) {
+	m := newModel(t, indextest.Store(t))
+	m.run(t)
+	b := m.server.byName("INBOX.A.Sub")
+	id := b.id
+	b.id, b.busy = "", true
+	res, err := m.try(context.Background())
+	if err != nil || !slices.Equal(res.Run.Skipped, []string{b.name}) || len(res.Problems) != 1 {
+		t.Fatalf("%+v, %v", res, err)
+	}
+	ix, err := index.OpenRead(m.user(t).Index())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ix.Close()
+	states, err := ix.States()
+	if err != nil || !slices.Equal(states[id].Names, []string{b.name}) {
+		t.Errorf("%s stands for nothing any more: %v, %v", b.name, states, err)
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 func (r *run) userFiles(ctx context.Context) error {
 	files, err := r.src.UserFiles(ctx, r.user.Name, nil)
 	if err != nil {
-		return err
+		return r.nobody(ctx, err)
 	}
 	had := make(map[string]index.Meta)
 	if r.last.Run > 0 {

@@ -65,7 +65,7 @@ func (s *backupSession) report(user string, result *backup.Result, err error) {
 	if err = usageIfBefore(err); errors.Is(err, archive.ErrDamaged) {
 		err = withHint(s.st, user, err)
 	}
-	s.tally.Add(err, err == nil && len(result.Problems) > 0)
+	s.tally.Add(err, err == nil && (len(result.Problems) > 0 || result.Index != nil))
 	s.users++
 	if err != nil {
 		if s.many {
