@@ -72,14 +72,10 @@ func (r *run) folder(ctx context.Context, m source.Mailbox, id string) error {
 	return r.place(m.Archived, id)
 }
 
-// skip leaves a folder as the run before left it, tells why, and lets the others go on. Where not even the folder's UniqueID
-// could be learnt, its name stands for what it stood for.
+// skip leaves a folder as the run before left it, tells why, and lets the others go on.
 func (r *run) skip(name, id string, why error) error {
 	r.problem(name, 0, why)
 	r.marker.Skipped = append(r.marker.Skipped, name)
-	if knownID(id) == "" && !r.hasIndex(id) {
-		return nil
-	}
 	return r.place(name, id)
 }
 

@@ -70,7 +70,7 @@ func TestUnknownFolder(t *testing.T) {
 	m.run(t)
 	b := m.server.byName("INBOX.A.Sub")
 	id := b.id
-	b.id, b.busy = "", true
+	b.id, b.busy, b.racy = "", true, true
 	res, err := m.try(context.Background())
 	if err != nil || !slices.Equal(res.Run.Skipped, []string{b.name}) || len(res.Problems) != 1 {
 		t.Fatalf("%+v, %v", res, err)
@@ -190,4 +190,34 @@ func TestOlderArchive(t *testing.T) {
 		t.Error(err)
 	}
 	m.run(t)
+}
+
+// TestUnlistedUser: a user whom no list has, and whose folders are there, is no user that is gone.
+func TestUnlistedUser(t *testing.T) {
+	m := newModel(t, indextest.Store(t))
+	m.run(t)
+	m.server.boxes, m.server.unsure = nil, true
+	if _, err := m.try(context.Background()); !errors.Is(err, ErrDoubt) || errors.Is(err, source.ErrNoUser) {
+		t.Error(err)
+	}
+	m.check(t)
+}
+
+// TestUnknownID: a folder whose header is out of reach stays what its name stood for, unless that has another name now.
+func TestUnknownID(t *testing.T) {
+	m := newModel(t, indextest.Store(t))
+	m.run(t)
+	b := m.server.byName("INBOX.Old")
+	id := b.id
+	b.id, b.busy, b.racy = "", true, true
+	m.server.changed(b)
+	res, err := m.try(context.Background())
+	if err != nil || res.Run.Folders != 3 || !slices.Equal(res.Run.Skipped, []string{"INBOX.Old"}) {
+		t.Errorf("%+v, %v", res, err)
+	}
+	m.server.create("INBOX.New", 17).id = id
+	res, err = m.try(context.Background())
+	if err != nil || res.Run.Folders != 3 || !slices.Equal(res.Run.Skipped, []string{"INBOX.Old"}) {
+		t.Errorf("renamed: %+v, %v", res, err)
+	}
 }
