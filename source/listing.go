@@ -26,6 +26,7 @@ const defaultListAge = 5 * time.Second
 
 // listing is all mailboxes of the server at one moment.
 type listing struct {
+	before      *listing // the one before it, without its own
 	begun, made time.Time
 	by          string
 	problems    []problem
@@ -70,6 +71,11 @@ func (l *Local) Listing() (by string, problems []error) {
 
 // keep replaces the last listing. The caller has the turn.
 func (s *lists) keep(ls *listing) {
+	if s.last != nil {
+		before := *s.last // others read that one
+		before.before = nil
+		ls.before = &before
+	}
 	s.last = ls
 	for _, p := range ls.problems {
 		if text := p.err.Error(); !s.known[text] {

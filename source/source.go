@@ -35,9 +35,9 @@ type Source interface {
 	Mailboxes(ctx context.Context, user string) ([]Mailbox, error)
 
 	// Vanished is asked about mailboxes of a user that an archive has, and that Mailboxes did not list or whose user it did not
-	// know. A list can be incomplete, so that what it lacks need not have been deleted. The source makes a new list, and looks
-	// for the files of these mailboxes. It answers for each, in the same order: nil if a mailbox of this name is gone for certain, because it
-	// was deleted, or because its UniqueID is listed under another name; else why that is not certain. A later Mailboxes is of the new list:
+	// know. A list can be incomplete, so that what it lacks need not have been deleted. The source asks a second list, made after
+	// another that lacks them all, and looks for the files of these mailboxes. It answers for each, in the same order: nil if a mailbox of this name is gone for certain, because it
+	// was deleted, or because its UniqueID is listed under another name; else why that is not certain. A later Mailboxes is of a list as new:
 	// what that has is there, whatever is answered here.
 	Vanished(ctx context.Context, user string, had []Known) ([]error, error)
 

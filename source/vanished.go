@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,10 +22,13 @@ import (
 // cyrus: imap/mboxlist.c mboxlist_deletemailbox, imap/mailbox.c mailbox_delete_cleanup
 const removing = 100 * time.Millisecond
 
-// Vanished looks for the files of mailboxes that are not listed: a list of a damaged mailboxes.db ends early and looks
+// Vanished asks a second list, and looks for the files of mailboxes that are not listed: a list of a damaged mailboxes.db ends early and looks
 // right, one made while a mailbox is renamed can lack it, and a walk sees nothing of a partition that is not mounted.
 func (l *Local) Vanished(ctx context.Context, user string, had []Known) ([]error, error) {
-	ls, err := l.list(ctx, time.Now())
+	ls, err := l.list(ctx, time.Time{})
+	if err == nil && (ls.before == nil || ls.before.hasAny(user, had)) {
+		ls, err = l.list(ctx, time.Now())
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -68,6 +72,13 @@ func (l *Local) Vanished(ctx context.Context, user string, had []Known) ([]error
 		}
 	}
 	return why, nil
+}
+
+// hasAny says that one of a user's mailboxes is listed.
+func (ls *listing) hasAny(user string, had []Known) bool {
+	return slices.ContainsFunc(ls.boxes[user], func(m Mailbox) bool {
+		return slices.ContainsFunc(had, func(k Known) bool { return k.Archived == m.Archived })
+	})
 }
 
 // unmounted is an error if a partition looks as if it were not mounted. Debian's server has one for news that is empty: it does no
