@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -94,7 +96,14 @@ func runBackup(ctx context.Context, opts backupOptions, out, stderr io.Writer) e
 	if err != nil {
 		return err
 	}
-	s := &backupSession{st: st, src: src, at: at, json: opts.json, many: len(users) > 1, out: out, stderr: stderr,
+	unlisted := map[string]bool{}
+	if len(opts.users) == 0 {
+		if unlisted, err = unlistedUsers(st, users); err != nil {
+			return err
+		}
+		users = append(users, slices.Sorted(maps.Keys(unlisted))...)
+	}
+	s := &backupSession{st: st, src: src, at: at, json: opts.json, unlisted: unlisted, many: len(users) > 1, out: out, stderr: stderr,
 		progress: cli.NewProgress(os.Stderr)}
 	defer s.progress.Clear()
 	if st.Created {
@@ -124,6 +133,23 @@ func usersToBackUp(ctx context.Context, src source.Source, names []string) ([]st
 		names = append(names, u.Name)
 	}
 	return names, nil
+}
+
+// unlistedUsers are those that the store has and the server does not list. Most were deleted, which their runs find out; but a list that
+// is not whole must not leave users out silently.
+func unlistedUsers(st *store.Store, listed []string) (map[string]bool, error) {
+	stored, err := st.Users()
+	if err != nil {
+		return nil, err
+	}
+	unlisted := make(map[string]bool, len(stored))
+	for _, u := range stored {
+		unlisted[u.Name] = true
+	}
+	for _, name := range listed {
+		delete(unlisted, name)
+	}
+	return unlisted, nil
 }
 
 // at before the last run is a mistake in the call.

@@ -26,6 +26,8 @@ type backupSession struct {
 	json bool
 	many bool
 
+	unlisted map[string]bool // users of the store that the server does not list
+
 	out, stderr io.Writer
 	progress    *cli.Progress
 
@@ -62,6 +64,9 @@ func (s *backupSession) backup(ctx context.Context, user string) (*backup.Result
 // report says how it went.
 func (s *backupSession) report(user string, result *backup.Result, err error) {
 	s.progress.Clear()
+	if s.unlisted[user] && errors.Is(err, source.ErrNoUser) {
+		return // deleted
+	}
 	if err = usageIfBefore(err); errors.Is(err, archive.ErrDamaged) {
 		err = withHint(s.st, user, err)
 	}
