@@ -77,6 +77,9 @@ func (f *fetch) reserve() {
 	const growth = 64 << 10 // meanwhile
 	if st, err := os.Stat(f.paths.Index); err == nil && int64(cap(f.buf)) < st.Size() {
 		f.buf = make([]byte, st.Size()+growth)
+		for i := 0; i < len(f.buf); i += os.Getpagesize() {
+			f.buf[i] = 0 // the kernel gives each page when it is touched first
+		}
 	}
 }
 
