@@ -80,21 +80,6 @@ func (d *db) begin(a *archive.Archive) (archive.Position, error) {
 	return archive.Position{}, err
 }
 
-// Fits reports whether the index is of an archive, and not only of one of its name: what it knows can be read from there, and
-// what it lacks stands behind Status.End.
-func (ix *Index) Fits(a *archive.Archive) (bool, error) {
-	ix.mu.Lock()
-	defer ix.mu.Unlock()
-	if ix.db == nil {
-		return false, fmt.Errorf("%s: %w", ix.path, os.ErrClosed)
-	}
-	s, err := ix.db.status()
-	if err != nil {
-		return false, err
-	}
-	return ix.db.continues(s, a)
-}
-
 // continues reports whether a begins with the runs that the index holds: it has the same name, is not shorter, and its last
 // run that we know ends as we know it. A marker's digest stands for all bytes before it.
 func (d *db) continues(s Status, a *archive.Archive) (bool, error) {
@@ -124,12 +109,12 @@ func (d *db) continues(s Status, a *archive.Archive) (bool, error) {
 
 // stands reports whether m is in a, and holds the marker with this digest; another tool's has nothing but its sizes to tell.
 func stands(a *archive.Archive, m archive.Member, digest string) (bool, error) {
-	if !m.Foreign {
+	for is, err := range a.Members(m.Position) {
+		if err != nil || is != m || m.Foreign {
+			return err == nil && is == m, err
+		}
 		b, err := a.Inflate(m, nil)
 		return err == nil && bytes.Contains(b, []byte(digest)), err
-	}
-	for is, err := range a.Members(m.Position) {
-		return err == nil && is == m, err
 	}
 	return false, nil
 }
