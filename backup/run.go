@@ -107,6 +107,9 @@ func (r *run) open() (err error) {
 	path, err := r.user.Archive()
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
+		if status, err := r.ix.Status(); err == nil && status.Runs > 0 {
+			r.problem("", 0, ErrLost)
+		}
 		r.begun = r.when()
 		r.app, err = archive.Create(r.user.Dir, r.begun, r.opts.Append)
 	case err == nil:

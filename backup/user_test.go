@@ -64,6 +64,23 @@ func TestBack(t *testing.T) {
 	}
 }
 
+// TestLostArchive: an archive that is not there any more, though there is an index of it, is not taken for a first run.
+func TestLostArchive(t *testing.T) {
+	m := newModel(t, indextest.Store(t))
+	m.run(t)
+	path, err := m.user(t).Archive()
+	if err == nil {
+		err = os.Remove(path)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := m.try(context.Background())
+	if err != nil || len(res.Problems) != 1 || !errors.Is(res.Problems[0], ErrLost) || res.Run.NewMessages == 0 {
+		t.Errorf("%+v, %v", res, err)
+	}
+}
+
 // TestUnknownFolder: a folder of which not even the UniqueID can be learnt stays what it was.
 func TestUnknownFolder(t *testing.T) {
 	m := newModel(t, indextest.Store(t))

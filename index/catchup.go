@@ -183,11 +183,20 @@ func (b *batch) damage(d archive.Damage) error {
 	return b.problem("", fmt.Sprintf("the archive cannot be read from %d to %s", d.From.File, to))
 }
 
+// ErrKept: the archive is damaged, and the old index, which is of it, knows what the damage took. It was left in its place.
+var ErrKept = errors.New("the archive is damaged, and its index knows more than can be read from it: it is kept")
+
 // Rebuild makes the index anew beside the old one and puts it in its place. The caller holds the user's lock of the store;
-// who has the old index open keeps it until he opens it again.
+// who has the old index open keeps it until he opens it again. ErrKept if the old one is better.
 func Rebuild(ctx context.Context, archivePath, indexPath string, progress func(done, total int64)) error {
 	temp := indexPath + ".new"
 	if err := rebuild(ctx, archivePath, temp, progress); err != nil {
+		return errors.Join(err, removeDB(temp))
+	}
+	if better, err := knowsMore(archivePath, indexPath, temp); err != nil || better {
+		if better {
+			err = ErrKept
+		}
 		return errors.Join(err, removeDB(temp))
 	}
 	// A journal that a crash left behind would be rolled back into the new file.
@@ -197,6 +206,45 @@ func Rebuild(ctx context.Context, archivePath, indexPath string, progress func(d
 		}
 	}
 	return os.Rename(temp, indexPath)
+}
+
+// knowsMore reports whether the index at old is of the archive, and met less damage in it than the one at made.
+func knowsMore(archivePath, old, made string) (bool, error) {
+	now, err := damages(made)
+	if err != nil || now == 0 {
+		return false, err
+	}
+	before, err := damages(old)
+	if err != nil || before >= now {
+		return false, nil // it is of no use
+	}
+	a, err := archive.Open(archivePath)
+	if err != nil {
+		return false, err
+	}
+	defer a.Close()
+	ix, err := OpenRead(old)
+	if err != nil {
+		return false, nil
+	}
+	defer ix.Close()
+	return ix.Fits(a)
+}
+
+// damages counts the stretches of the archive that an index at path has noted as damaged.
+func damages(path string) (n int, err error) {
+	ix, err := OpenRead(path)
+	if err != nil {
+		return 0, err
+	}
+	defer ix.Close()
+	problems, err := ix.Problems()
+	for _, p := range problems {
+		if p.Entry == "" {
+			n++
+		}
+	}
+	return n, err
 }
 
 func rebuild(ctx context.Context, archivePath, temp string, progress func(done, total int64)) (err error) {

@@ -149,14 +149,25 @@ func TestOpenMakesFilesOfTheServer(t *testing.T) {
 			t.Errorf("%s: owner %v, mode %v, %v", p, got, st.Mode(), err)
 		}
 	}
-	// We are ourselves again, and where the server's user may not make files, nor may we in his name.
+	// We are ourselves again. Where the server's user may not make files, nor may we in his name; but a lock folder that is
+	// missing, and that he could not make, is made for him, and nothing above it is given away.
 	mine := mustOpen(t, filepath.Join(dir, "mine"))
 	if got, err := OwnerOf(mine.Name()); err != nil || got.UID != os.Geteuid() {
 		t.Errorf("%v %v", got, err)
 	}
 	if owner.UID != os.Geteuid() {
-		if f, err := Open(dir+"/other/x.lock", owner); !errors.Is(err, os.ErrPermission) {
+		if f, err := Open(dir+"/x.lock", owner); !errors.Is(err, os.ErrPermission) {
 			t.Errorf("made in another's folder: %v %v", f, err)
+		}
+		f, err := Open(dir+"/new/lock/x.lock", owner)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+		for path, want := range map[string]int{"": 0, "/new": owner.UID, "/new/lock": owner.UID, "/new/lock/x.lock": owner.UID} {
+			if got, err := OwnerOf(dir + path); err != nil || got.UID != want {
+				t.Errorf("%s is of %v, %v", dir+path, got, err)
+			}
 		}
 	}
 }

@@ -27,20 +27,46 @@ func OwnerOf(path string) (Owner, error) {
 // so too, and never unlinks them.
 //
 // It is made as owner, with mode 0600, and as it will stay from the first moment: imapd answers "System I/O error" to
-// everything that needs a lock file which it cannot open, for instance one that root made.
+// everything that needs a lock file which it cannot open, for instance one that root made. Where owner may not make the
+// lock folder itself (/run/cyrus/lock, before the server's first start), root makes it and gives it to him.
 func Open(path string, owner Owner) (*os.File, error) {
 	f, err := os.Open(path)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return f, err
 	}
-	err = as(owner, func() error {
+	make := func() error {
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			return err
 		}
 		f, err = os.OpenFile(path, os.O_RDONLY|os.O_CREATE, 0o600)
 		return err
-	})
+	}
+	err = as(owner, make)
+	if errors.Is(err, fs.ErrPermission) && os.Geteuid() == 0 {
+		if err := giveFolders(filepath.Dir(path), owner); err != nil {
+			return nil, err
+		}
+		err = as(owner, make)
+	}
 	return f, err
+}
+
+// giveFolders makes dir and what is missing above it, and gives what it made to owner. What is there is left as it is.
+func giveFolders(dir string, owner Owner) error {
+	err := os.Mkdir(dir, 0o700)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := giveFolders(filepath.Dir(dir), owner); err != nil {
+			return err
+		}
+		err = os.Mkdir(dir, 0o700)
+	}
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return nil
+	case err != nil:
+		return err
+	}
+	return os.Chown(dir, owner.UID, owner.GID)
 }
 
 // as runs f with the file system rights of owner, in which it makes files as owner. Only this thread is changed by it

@@ -44,7 +44,7 @@ day() {
 	mkdir "$dir/unpacked"
 	tar -xzf "$spools/day$1.tar.gz" -C "$dir/unpacked" --warning=no-timestamp
 	sed -i "s|@ROOT@|$dir/server|" "$dir/unpacked/imapd.conf"
-	rsync -ac --delete "$dir/unpacked/" "$dir/server/"
+	rsync -ac --delete --exclude=/run "$dir/unpacked/" "$dir/server/"
 }
 
 mkdir "$dir/server" "$mountpoint_"

@@ -74,6 +74,9 @@ func runBackup(ctx context.Context, opts backupOptions, out, stderr io.Writer) e
 		if at, err = time.Parse(time.RFC3339, opts.at); err != nil {
 			return cli.Usagef("--at %s: not a time as 2009-09-28T23:55:00Z", opts.at)
 		}
+		if time.Until(at) > time.Minute {
+			return cli.Usagef("--at %s: it is in the future, and no run could come before it", opts.at)
+		}
 	}
 	local := source.LocalOptions{ConfigPath: opts.conf, LockTimeout: opts.lockTimeout}
 	switch opts.mailboxList {

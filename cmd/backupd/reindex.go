@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 
 	"github.com/spf13/cobra"
 
+	"backupfs/archive"
 	"backupfs/cmd/internal/cli"
 	"backupfs/index"
 	"backupfs/internal/store"
@@ -83,6 +85,9 @@ func reindexUser(ctx context.Context, u store.User, progress *cli.Progress) (run
 	err = index.Rebuild(ctx, path, u.Index(), func(done, total int64) {
 		progress.Show("%s: %d %%", u.Name, done*100/max(total, 1))
 	})
+	if errors.Is(err, index.ErrKept) {
+		err = fmt.Errorf("%s: %w: %w", path, archive.ErrDamaged, err)
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -91,6 +96,9 @@ func reindexUser(ctx context.Context, u store.User, progress *cli.Progress) (run
 		return 0, err
 	}
 	defer ix.Close()
+	if problems, err := ix.Problems(); err != nil || len(problems) > 0 {
+		return 0, errors.Join(err, fmt.Errorf("%s: %w: %s in it cannot be read", path, archive.ErrDamaged, plural(len(problems), "place")))
+	}
 	status, err := ix.Status()
 	return status.Runs, err
 }

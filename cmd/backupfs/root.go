@@ -44,7 +44,7 @@ Exit codes:
   2  wrong usage`,
 		Example: `  backupfs /srv/backup /mnt/backup
   ls /mnt/backup/brong/2009-09-28/INBOX
-  rsync -a /mnt/backup/brong/2009-09-28/INBOX/ /var/spool/cyrus/mail/b/user/brong/
+  rsync -a --include='*.' --exclude='*' /mnt/backup/brong/2009-09-28/INBOX/Drafts/ /tmp/lost-drafts/
   umount /mnt/backup
 
   backupfs -f -o allow_other,uid=cyrus,tz=Local /srv/backup /mnt/backup`,
