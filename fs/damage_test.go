@@ -3,6 +3,7 @@ package fs
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log"
 	"os"
 	"slices"
@@ -71,6 +72,12 @@ func TestLost(t *testing.T) {
 	}
 	b[archive.MemberHeaderSize+20] ^= 1
 	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := index.Rebuild(context.Background(), path, u.Index(), nil); !errors.Is(err, index.ErrKept) {
+		t.Errorf("the index that knew more: %v", err)
+	}
+	if err := os.Remove(u.Index()); err != nil {
 		t.Fatal(err)
 	}
 	if err := index.Rebuild(context.Background(), path, u.Index(), nil); err != nil {
