@@ -2,11 +2,15 @@ package index
 
 import (
 	"fmt"
+	"hash/crc32"
 	"math"
 )
 
-// SchemaVersion of the sqlite file; another one means: rebuild.
-const SchemaVersion = 1
+// schemaVersion of the sqlite file; another one means: rebuild. It is drawn from the schema itself, so that nobody can change
+// the one and forget the other; a change of what the same columns mean raises meaning.
+var schemaVersion = int64(crc32.ChecksumIEEE([]byte(fmt.Sprint(meaning, schema))) >> 1) // user_version has 31 bits
+
+const meaning = 1
 
 // applicationID marks the sqlite file as ours: "bfix".
 const applicationID = 0x62666978
@@ -87,7 +91,7 @@ INSERT INTO status VALUES (1, '', 0, 0, 0);
 // create makes the tables in an empty file, all at once.
 func (d *db) create() error {
 	return d.script(fmt.Sprintf("BEGIN IMMEDIATE; PRAGMA application_id = %d; PRAGMA user_version = %d; %s COMMIT",
-		applicationID, SchemaVersion, schema))
+		applicationID, schemaVersion, schema))
 }
 
 // clear empties all tables within the transaction of the caller, so that readers see the old rows until the new ones are there.
@@ -114,8 +118,8 @@ func (d *db) ident() error {
 	switch {
 	case app != applicationID:
 		return fmt.Errorf("%s: %w: it is not an index", d.path, ErrNone)
-	case version != SchemaVersion:
-		return fmt.Errorf("%s: %w: it has schema %d, not %d", d.path, ErrNone, version, SchemaVersion)
+	case version != schemaVersion:
+		return fmt.Errorf("%s: %w: it has schema %d, not %d", d.path, ErrNone, version, schemaVersion)
 	}
 	return nil
 }
