@@ -9,8 +9,9 @@ import (
 // newRoot is the command with all its verbs.
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
-		Use:   "backupd",
-		Short: "Back Cyrus users up into a store of archives",
+		Use:     "backupd",
+		Version: cli.Version(),
+		Short:   "Back Cyrus users up into a store of archives",
 		Long: `Backupd backs the users of a Cyrus IMAP server up, each into one .tar.gz that grows with every run, and looks
 after the store of these archives. The program backupfs mounts a store as a tree of dates.`,
 		Example: `  backupd backup --store /srv/backup

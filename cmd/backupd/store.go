@@ -41,7 +41,7 @@ func openStore(dir string) (*store.Store, error) {
 	}
 	st, err := store.Open(dir)
 	if errors.Is(err, store.ErrNotStore) {
-		err = cli.WithHint(err, "backupd backup --store %s", cli.Shell(dir))
+		err = cli.WithHint(err, "ls -ld %s (is the path right, and the disk mounted? a first backup makes a store)", cli.Shell(dir))
 	}
 	return st, err
 }

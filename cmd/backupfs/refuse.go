@@ -65,10 +65,18 @@ func checkMountpoint(dir string) error {
 		return cli.WithHint(fmt.Errorf("mount point %s: it is not a folder", dir), "mkdir -p DIR, for an empty folder to mount on")
 	case err != nil:
 		return fmt.Errorf("mount point: %w", err)
+	case len(entries) > 0 && hasMount(dir):
+		return cli.WithHint(fmt.Errorf("mount point %s: something is mounted there already", dir), "fusermount3 -u %s", dir)
 	case len(entries) > 0:
 		return cli.WithHint(fmt.Errorf("mount point %s: it is not empty", dir), "mkdir -p DIR, for an empty folder to mount on")
 	}
 	return nil
+}
+
+// hasMount reports whether dir lies on another file system than the folder above it.
+func hasMount(dir string) bool {
+	var here, above syscall.Stat_t
+	return syscall.Stat(dir, &here) == nil && syscall.Stat(filepath.Join(dir, ".."), &above) == nil && here.Dev != above.Dev
 }
 
 // checkOverlap refuses a mount point that lies in a folder which the mount itself reads, or the other way round: it would wait

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"runtime/debug"
-
 	"github.com/spf13/cobra"
 
 	"backupfs/cmd/internal/cli"
@@ -14,7 +12,7 @@ func newRoot(background *int) *cobra.Command {
 	var words []string
 	cmd := &cobra.Command{
 		Use:     "backupfs [-f] [-o OPTIONS] STORE MOUNTPOINT",
-		Version: version(),
+		Version: cli.Version(),
 		// They are in Use already.
 		DisableFlagsInUseLine: true,
 		Short:                 "Mount a store of backups as a tree of dates",
@@ -24,7 +22,8 @@ backupd appear in the mount by themselves, within two seconds.
 
 A message's mtime is its internal date; that of a folder is the beginning of its run; that of a user's folder says when the last run
 was written. A message has one inode in all dates. A message whose bytes in the archive are damaged cannot be read (EIO), and
-is named in the log (syslog, or stderr with -f); all others can.
+is named in the log (syslog, or stderr with -f). Bytes that are damaged cost what stands with them in one gzip member, up to
+256 KiB; all others can be read.
 
 Options, as in mount(8), are separated by commas:
   allow_other      let other users see the mount; without it only its owner can, not even root
@@ -65,12 +64,4 @@ Exit codes:
 	cmd.Flags().StringArrayVarP(&words, "options", "o", nil, "mount options, see above")
 	cmd.CompletionOptions.DisableDefaultCmd = true
 	return cmd
-}
-
-// version is that of the module, as the go command stamped it.
-func version() string {
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "unknown"
 }
