@@ -61,7 +61,8 @@ func entries() *rapid.Generator[modelEntry] {
 			Mtime: rapid.Int64Range(0, maxMtime).Draw(t, "mtime"),
 			Inode: rapid.Uint64Range(0, maxInode).Draw(t, "inode"),
 		}}
-		word := rapid.StringOfN(rapid.RuneFrom([]rune("abc.^ &-é日'\"\\\n%")), 1, 60, -1)
+		word := rapid.StringOfN(rapid.RuneFrom([]rune("abc.^ &-é日'\"\\\n%")), 1, 60, -1).
+			Filter(func(w string) bool { return w != ".." }) // which tar refuses to extract, and no server has
 		switch rapid.IntRange(0, 5).Draw(t, "kind") {
 		case 0:
 			e.Type, e.Inode = TypeLink, 0

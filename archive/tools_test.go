@@ -62,7 +62,7 @@ func checkTools(t fataler, path string, model []modelRun) {
 	}
 	all, err := exec.Command("bash", "-c", `zcat "$1" | tar -xO --exclude=meta/snapshot`, "-", path).Output()
 	if err != nil {
-		t.Fatalf("tar -xO: %v", err)
+		t.Fatalf("tar -xO: %v\n%s", err, err.(*exec.ExitError).Stderr)
 	}
 	var wantNames, wantAll bytes.Buffer
 	for _, e := range want {
