@@ -208,36 +208,36 @@ func Rebuild(ctx context.Context, archivePath, indexPath string, progress func(d
 	return os.Rename(temp, indexPath)
 }
 
-// knowsMore reports whether the index at old is of the archive, and met less damage in it than the one at made.
+// knowsMore reports whether the index at old is of the archive, and met less damage in it than the one at made. One that
+// cannot be opened or read knows nothing.
 func knowsMore(archivePath, old, made string) (bool, error) {
-	now, err := damages(made)
-	if err != nil || now == 0 {
+	now, err := OpenRead(made)
+	if err != nil {
 		return false, err
 	}
-	before, err := damages(old)
-	if err != nil || before >= now {
-		return false, nil // it is of no use
+	defer now.Close()
+	damage, err := now.damages()
+	if err != nil || damage == 0 {
+		return false, err
+	}
+	before, err := OpenRead(old)
+	if err != nil {
+		return false, nil
+	}
+	defer before.Close()
+	if n, err := before.damages(); err != nil || n >= damage {
+		return false, nil
 	}
 	a, err := archive.Open(archivePath)
 	if err != nil {
 		return false, err
 	}
 	defer a.Close()
-	ix, err := OpenRead(old)
-	if err != nil {
-		return false, nil
-	}
-	defer ix.Close()
-	return ix.Fits(a)
+	return before.Fits(a)
 }
 
-// damages counts the stretches of the archive that an index at path has noted as damaged.
-func damages(path string) (n int, err error) {
-	ix, err := OpenRead(path)
-	if err != nil {
-		return 0, err
-	}
-	defer ix.Close()
+// damages counts the stretches of the archive that were found damaged.
+func (ix *Index) damages() (n int, err error) {
 	problems, err := ix.Problems()
 	for _, p := range problems {
 		if p.Entry == "" {
