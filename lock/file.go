@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -23,7 +24,10 @@ func File(path string) (release func() error, err error) {
 	if err := hold(f); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	return sync.OnceValue(f.Close), nil
+	return sync.OnceValue(func() error {
+		// A child between fork and exec has the file open, too: closing it here would not end the lock.
+		return errors.Join(try(f, unix.F_UNLCK), f.Close())
+	}), nil
 }
 
 // hold locks f and writes our pid into it.
@@ -43,4 +47,21 @@ func hold(f *os.File) error {
 	}
 	_, err = f.WriteAt(strconv.AppendInt(nil, int64(os.Getpid()), 10), 0)
 	return err
+}
+
+// Held says whether somebody holds the lock of File. It takes none.
+func Held(path string) (bool, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = f.Close() }()
+	fl := unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart}
+	if err := unix.FcntlFlock(f.Fd(), unix.F_OFD_GETLK, &fl); err != nil {
+		return false, fmt.Errorf("%s: lock: %w", path, err)
+	}
+	return fl.Type != unix.F_UNLCK, nil
 }

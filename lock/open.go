@@ -29,8 +29,13 @@ func OwnerOf(path string) (Owner, error) {
 // It is made as owner, with mode 0600, and as it will stay from the first moment: imapd answers "System I/O error" to
 // everything that needs a lock file which it cannot open, for instance one that root made. Where owner may not make the
 // lock folder itself (/run/cyrus/lock, before the server's first start), root makes it and gives it to him.
-func Open(path string, owner Owner) (*os.File, error) {
-	f, err := os.Open(path)
+func Open(path string, owner Owner) (*os.File, error) { return open(path, os.O_RDONLY, owner) }
+
+// OpenWrite opens one for Write, which needs it.
+func OpenWrite(path string, owner Owner) (*os.File, error) { return open(path, os.O_RDWR, owner) }
+
+func open(path string, mode int, owner Owner) (*os.File, error) {
+	f, err := os.OpenFile(path, mode, 0)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return f, err
 	}
@@ -38,12 +43,12 @@ func Open(path string, owner Owner) (*os.File, error) {
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			return err
 		}
-		f, err = os.OpenFile(path, os.O_RDONLY|os.O_CREATE, 0o600)
+		f, err = os.OpenFile(path, mode|os.O_CREATE, 0o600)
 		return err
 	}
 	err = as(owner, make)
 	if errors.Is(err, fs.ErrPermission) && os.Geteuid() == 0 {
-		if err := giveFolders(filepath.Dir(path), owner); err != nil {
+		if err := MakeFolder(filepath.Dir(path), owner); err != nil {
 			return nil, err
 		}
 		err = as(owner, make)
@@ -51,11 +56,11 @@ func Open(path string, owner Owner) (*os.File, error) {
 	return f, err
 }
 
-// giveFolders makes dir and what is missing above it, and gives what it made to owner. What is there is left as it is.
-func giveFolders(dir string, owner Owner) error {
+// MakeFolder makes dir and what is missing above it, and gives what it made to owner. What is there is left as it is.
+func MakeFolder(dir string, owner Owner) error {
 	err := os.Mkdir(dir, 0o700)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err := giveFolders(filepath.Dir(dir), owner); err != nil {
+		if err := MakeFolder(filepath.Dir(dir), owner); err != nil {
 			return err
 		}
 		err = os.Mkdir(dir, 0o700)

@@ -4,8 +4,50 @@ package testenv
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
+
+// Memory is a folder that lies in memory and has room for a test; empty if there is none.
+func Memory() string {
+	const shm = "/dev/shm"
+	var st unix.Statfs_t
+	if err := unix.Statfs(shm, &st); err != nil || st.Type != unix.TMPFS_MAGIC || st.Bavail*uint64(st.Bsize) < 1<<30 {
+		return ""
+	}
+	return shm
+}
+
+// SetMemory puts a test's temporary folders there: for tests that make some thousand syncs.
+func SetMemory(t testing.TB) {
+	t.Helper()
+	if dir := Memory(); dir != "" {
+		t.Setenv("TMPDIR", dir)
+	}
+}
+
+// Torture says that BACKUPFS_TORTURE has a test go on for as long as may be, as make torture does.
+func Torture() bool { return os.Getenv("BACKUPFS_TORTURE") != "" }
+
+// Seed is for a test that draws: the same each time, so that none fails by luck, another one under Torture, and BACKUPFS_SEED's to repeat that.
+func Seed(t testing.TB) uint64 {
+	t.Helper()
+	seed := uint64(1)
+	if Torture() {
+		seed = uint64(time.Now().UnixNano())
+	}
+	if s := os.Getenv("BACKUPFS_SEED"); s != "" {
+		var err error
+		if seed, err = strconv.ParseUint(s, 10, 64); err != nil {
+			t.Fatalf("BACKUPFS_SEED: %v", err)
+		}
+	}
+	t.Logf("BACKUPFS_SEED=%d", seed)
+	return seed
+}
 
 // Fixtures returns the folder with the files that real servers wrote. It is not part of the project: the variable CYRUS_FIXTURES names it.
 func Fixtures(t testing.TB) string {

@@ -24,12 +24,21 @@ const (
 // Read polls for an OFD read lock on the whole of f until timeout or ctx ends. ErrBusy if it could not be had. It is tried
 // at least once. Closing f gives it back.
 func Read(ctx context.Context, f *os.File, timeout time.Duration) error {
+	return poll(ctx, f, unix.F_RDLCK, timeout)
+}
+
+// Write is Read for a write lock. f must be open for writing.
+func Write(ctx context.Context, f *os.File, timeout time.Duration) error {
+	return poll(ctx, f, unix.F_WRLCK, timeout)
+}
+
+func poll(ctx context.Context, f *os.File, kind int16, timeout time.Duration) error {
 	deadline := time.Now().Add(timeout)
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		err := try(f, unix.F_RDLCK)
+		err := try(f, kind)
 		if !errors.Is(err, ErrBusy) {
 			return err
 		}
