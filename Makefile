@@ -1,8 +1,11 @@
-# make build   the two programs, into bin/
+# make build   the two programs, and their man pages, into bin/
+# make install   both, below PREFIX (/usr/local)
 # make demo    three days of a real server's mail, backed up, mounted, searched, restored: under a minute
 # make test    all tests, against a Cyrus server that they start themselves
+# make torture   kills, faults, damage for as long as T says (10m): docs/durability.md
+# make fuzz    each fuzz target for as long as T says (1m)
 # make check   formatting, vet, linters, import arrows, house rules, generated docs
-# make bench   speed and size beside tar, find, grep, cp (BENCH_MESSAGES=3000 for a quick look)
+# make bench   speed and size beside the spool, tar, restic, borg and others (BENCH_MESSAGES=3000 for a quick look)
 # make docs    docs/cli.md from the commands' own help
 # make fixtures  testdata/spools anew, from a Cyrus server
 
@@ -16,14 +19,21 @@ ifneq ($(wildcard ../shared/fixtures/README.md),)
 export CYRUS_FIXTURES ?= $(abspath ../shared/fixtures)
 endif
 
-# Packages whose goroutines share memory: tested once more under the race detector.
-RACE := ./archive ./backup ./fs ./source/... ./lock
+# Packages whose goroutines share memory: tested once more under the race detector. The program that cmd/backupfs mounts with has it, too.
+RACE := ./agent ./archive ./backup ./cmd/backupfs ./fs ./schedule/... ./source/... ./lock
 
-.PHONY: build demo test race check lint docs bench fixtures clean
+.PHONY: build install demo test race torture fuzz check lint docs bench fixtures clean
 
 build:
 	@scripts/deps.sh build
 	go build -o bin/ ./cmd/backupd ./cmd/backupfs
+	@go run ./internal/mkman
+
+PREFIX ?= /usr/local
+install: build
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1
+	install bin/backupd bin/backupfs $(DESTDIR)$(PREFIX)/bin
+	install -m 644 bin/man/man1/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
 
 demo:
 	@scripts/deps.sh demo
@@ -36,7 +46,19 @@ test:
 
 race:
 	@scripts/deps.sh test
-	go test -race -count=1 -timeout 25m $(RACE)
+	BACKUPFS_STRESS_SECONDS=$${BACKUPFS_STRESS_SECONDS:-60} go test -race -count=1 -timeout 25m $(RACE)
+
+# T is in seconds, minutes or hours. BACKUPFS_SEED=N repeats the kills of an earlier one.
+T ?= 10m
+torture:
+	@scripts/deps.sh test
+	@seconds=$$(sed 's/h$$/*3600/; s/m$$/*60/; s/s$$//' <<<"$(T)"); export BACKUPFS_TORTURE=$$((seconds)); \
+	go test -count=1 -timeout 0 -v -run 'TestDamageMatrix|TestWrongTar|TestPowerLoss|TestCommitFaults|TestRepair|TestCompact|TestCancelled|TestLastRunLost' ./backup; \
+	go test -count=1 -timeout 0 -v -run TestKilled ./internal/e2e
+
+fuzz:
+	@scripts/deps.sh test
+	@scripts/fuzz.sh $(if $(filter command%,$(origin T)),$(T),1m)
 
 check:
 	@scripts/deps.sh build
@@ -47,9 +69,9 @@ docs:
 	go run ./cmd/backupd gendoc > docs/cli.md
 
 bench:
-	@scripts/deps.sh demo
+	@scripts/deps.sh bench
 	@go build -o bin/ ./cmd/backupd ./cmd/backupfs
-	@go run ./internal/bench -bin bin $(if $(BENCH_MESSAGES),-messages $(BENCH_MESSAGES)) $(BENCH_FLAGS)
+	@go run ./internal/bench -bin bin $(if $(BENCH_MESSAGES),-messages $(BENCH_MESSAGES) -n 3) $(BENCH_FLAGS)
 
 fixtures:
 	@scripts/deps.sh test

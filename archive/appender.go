@@ -27,6 +27,7 @@ type Appender struct {
 	d       *deflater
 	id      uint32
 	unnamed bool // the file's name may not be durable yet
+	later   bool // AppendOptions.SyncLater
 	failed  error
 
 	last   Run // the last complete run
@@ -41,6 +42,8 @@ type Appender struct {
 type AppendOptions struct {
 	Level   int // of deflate, 1 to 12; 0 means 6
 	Workers int // that deflate; 0 means one a processor. Memory: half a MiB a worker, and 1 MiB
+
+	SyncLater bool // Finish syncs nothing: for a file that counts for nothing before a Sync, and a rename behind it
 }
 
 // Create makes a new archive in dir, named by the time (of the first run). os.ErrExist if there is one. It is durable after the
@@ -75,7 +78,7 @@ func newAppender(f *durable.File, id uint32, opts AppendOptions) (*Appender, err
 	if err != nil {
 		return nil, err
 	}
-	a := &Appender{file: f, d: d, id: id, digest: sha256.New()}
+	a := &Appender{file: f, d: d, id: id, digest: sha256.New(), later: opts.SyncLater}
 	a.digest.Write(make([]byte, sha256.Size))
 	return a, nil
 }
@@ -136,14 +139,19 @@ func checkEntry(e Entry) error {
 	case e.Name == MarkerName:
 		return bad("a run's marker is written by Finish only")
 	case !allowedName(e.Name):
-		return bad("Cyrus's own tools refuse the name")
+		return bad("Cyrus's tools, or tar, refuse the name")
 	}
 	return nil
 }
 
 // allowedName reports whether a name is of a kind that Cyrus's compaction takes
-// (cyrus: perl/imap/lib/Cyrus/Backup.pm CompressBackup).
+// (cyrus: perl/imap/lib/Cyrus/Backup.pm CompressBackup), and that a tool which extracts takes for a place below its own.
 func allowedName(name string) bool {
+	for part := range strings.SplitSeq(name, "/") {
+		if part == "." || part == ".." {
+			return false
+		}
+	}
 	if rest, ok := strings.CutPrefix(name, "folders/"); ok {
 		id, file, ok := strings.Cut(rest, "/")
 		return ok && id != "" && strings.HasPrefix(file, "cyrus.") && !strings.Contains(file, "/")
@@ -209,8 +217,8 @@ func (a *Appender) cut() {
 	}
 }
 
-// Finish ends the run: when it returns without an error, the run is on disk. It fills in the marker's Format, Run, Offset and
-// Digest, and moves Begun and Ended on where they lie before the run before. A run may be without entries.
+// Finish ends the run: when it returns without an error, the run is on disk. It fills in the marker's Format, Offset and Digest, a Run
+// that is not more than that of the run before (0, mostly), and moves Begun and Ended on where they lie before the run before. A run may be without entries.
 func (a *Appender) Finish(m Marker) (Run, error) {
 	if err := a.usable(); err != nil {
 		return Run{}, err
@@ -232,7 +240,7 @@ func (a *Appender) finish(m Marker) (Run, error) {
 	}
 
 	// 2. Sync them, so that no marker can be on disk before what it vouches for. A crash leaves what 1 left, all of it.
-	if err := a.file.Sync(); err != nil {
+	if err := a.syncNow(); err != nil {
 		return Run{}, err
 	}
 
@@ -256,12 +264,12 @@ func (a *Appender) finish(m Marker) (Run, error) {
 	// 4. Sync it. From here on the run is complete; of a file just made the name may be lost by a crash.
 	//    Where that fails, the disk may lack a marker that is whole in memory, and no later sync would write it or say so: a next
 	//    run would be appended behind a hole. So it is taken back, as well as that disk can.
-	if err := a.file.Sync(); err != nil {
+	if err := a.syncNow(); err != nil {
 		return Run{}, errors.Join(err, a.file.CutBack(runEnd))
 	}
 
 	// 5. Sync the name of a file that may be new. Now the run is complete for good.
-	if a.unnamed {
+	if a.unnamed && !a.later {
 		if err := durable.SyncDir(filepath.Dir(a.Path())); err != nil {
 			return Run{}, err
 		}
@@ -273,13 +281,20 @@ func (a *Appender) finish(m Marker) (Run, error) {
 	return a.last, nil
 }
 
+func (a *Appender) syncNow() error {
+	if a.later {
+		return nil
+	}
+	return a.file.Sync()
+}
+
 // fill fills in what the archive knows of a run.
 func (a *Appender) fill(m Marker) Marker {
-	m.Format, m.Run, m.Offset = Version, 1, a.tar
+	m.Format, m.Run, m.Offset = Version, max(m.Run, 1), a.tar
 	m.Digest = hex.EncodeToString(a.digest.Sum(nil))
 	m.Begun, m.Ended = m.Begun.UTC().Truncate(time.Second), m.Ended.UTC().Truncate(time.Second)
 	if a.ok {
-		m.Run = a.last.Run + 1
+		m.Run = max(m.Run, a.last.Run+1)
 		if m.Begun.Before(a.last.Begun) {
 			m.Begun = a.last.Begun
 		}
@@ -296,6 +311,17 @@ func (a *Appender) begin(digest string) {
 	a.digest.Reset()
 	a.digest.Write(sum)
 	a.start = a.tar
+}
+
+// Sync makes all runs durable of an Appender whose Finish does not (AppendOptions.SyncLater).
+func (a *Appender) Sync() error {
+	if err := a.usable(); err != nil {
+		return err
+	}
+	if err := a.file.Sync(); err != nil {
+		return a.poison(err)
+	}
+	return nil
 }
 
 // Close closes the file. What was added since the last Finish did not happen; the next OpenAppend moves it aside.

@@ -56,7 +56,7 @@ func Open(path string) (*Archive, error) {
 
 // NewArchive reads from r: a segment store, a test. name is for errors, and says when an archive of another tool was begun.
 func NewArchive(r io.ReaderAt, size func() (int64, error), name string) *Archive {
-	return &Archive{r: r, size: size, name: name, serial: serials.Add(1), close: func() error { return nil }}
+	return &Archive{r: r, size: size, name: name, serial: serials.Add(1), slow: slowReader{turn: make(chan struct{}, 1)}, close: func() error { return nil }}
 }
 
 // Close closes the archive. Nothing may read it any more.

@@ -43,7 +43,7 @@ func (a *Archive) complete(from Position, limit int64) (tail, error) {
 	var w walker
 	follow := true  // the walker stands at the end of what was read
 	unread := false // members of ours without a marker came since t.end
-	for pos := from; ; {
+	for pos, before := from, from.File; ; {
 		var walk io.Writer = io.Discard
 		if follow && !unread {
 			walk = &w
@@ -57,7 +57,8 @@ func (a *Archive) complete(from Position, limit int64) (tail, error) {
 				t.broken = pos.File
 			}
 			var ok bool
-			if m, ok, err = a.find(pos.File, limit, pos.Tar); !ok && err == nil {
+			// Of a member that lost bytes, the end is not where it says: the next one stands before.
+			if m, ok, err = a.find(before, limit, pos.Tar); !ok && err == nil {
 				return t, nil
 			}
 			follow = false
@@ -65,7 +66,7 @@ func (a *Archive) complete(from Position, limit int64) (tail, error) {
 		if err != nil {
 			return t, err
 		}
-		pos = m.End()
+		pos, before = m.End(), m.File+1
 		if !m.Foreign {
 			if m.Marker {
 				mark, err := a.marker(m)

@@ -11,7 +11,7 @@
 // An Archive reads, at any offset (Cache) or forward (Scanner). An Appender adds runs. Both may stand on one file at
 // once: a reader goes no further than Complete, an appender changes nothing before it.
 //
-// Locks: Archive.mu (the run table of a plain tar) and Archive.slow.mu (the one open stream into a large member) are
+// Locks: Archive.mu (the run table of a plain tar) and Archive.slow.turn (the one open stream into a large member) are
 // leaves, as is Cache.mu, which is never held while a member is inflated. The Appender's goroutines share nothing but
 // channels.
 package archive

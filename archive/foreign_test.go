@@ -2,12 +2,15 @@ package archive
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha1"
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -199,10 +202,15 @@ func TestLargeForeignMember(t *testing.T) {
 	}
 	find := func(int64) (Member, error) { return members[0], nil }
 	c := NewCache(1 << 20)
+	interrupted, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := c.ReadAt(interrupted, a, find, make([]byte, 1), runs[0].entries[3].Data); !errors.Is(err, context.Canceled) {
+		t.Errorf("on the way through a large member, interrupted: %v", err)
+	}
 	for _, i := range []int{1, 2, 3, 0, 2} {
 		e := runs[0].entries[i]
 		p := make([]byte, e.Size)
-		if n, err := c.ReadAt(a, find, p, e.Data); err != nil || n != len(p) || !bytes.Equal(p, e.content) {
+		if n, err := c.ReadAt(context.Background(), a, find, p, e.Data); err != nil || n != len(p) || !bytes.Equal(p, e.content) {
 			t.Errorf("entry %d: %d bytes, %v", i, n, err)
 		}
 		if c.held > c.bound {
@@ -272,21 +280,13 @@ func TestPlainRuns(t *testing.T) {
 
 // A member is inflated once for all that wait for it, and a failure is not kept.
 func TestCacheOnce(t *testing.T) {
-	path := ours(t, []modelEntry{file(200<<10, 1)})
-	var m Member
-	opened := mustOpen(t, path)
-	for m = range opened.Members(Position{}) {
-		break
-	}
-	r := &countingReader{r: opened.r, gate: make(chan struct{})}
-	a := NewArchive(r, opened.Size, path)
+	a, m, r := gated(t)
 	c := NewCache(1 << 20)
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
-			b, err := c.Member(a, m)
-			if err != nil || int64(len(b)) != m.TarSize {
-				t.Errorf("%d bytes, %v", len(b), err)
+			if err := c.Load(context.Background(), a, m); err != nil {
+				t.Error(err)
 			}
 		})
 	}
@@ -298,13 +298,134 @@ func TestCacheOnce(t *testing.T) {
 
 	c = NewCache(1 << 20)
 	r.fail = os.ErrPermission
-	if _, err := c.Member(a, m); !errors.Is(err, os.ErrPermission) || errors.Is(err, ErrDamaged) {
+	if err := c.Load(context.Background(), a, m); !errors.Is(err, os.ErrPermission) || errors.Is(err, ErrDamaged) {
 		t.Errorf("a failing disk is told as %v", err)
 	}
 	r.fail = nil
-	if _, err := c.Member(a, m); err != nil {
+	if err := c.Load(context.Background(), a, m); err != nil {
 		t.Errorf("after a failing disk: %v", err)
 	}
+}
+
+// TestCacheReuse: many readers of a cache that holds few of the members: nobody's bytes change under him, and what is held is bounded.
+func TestCacheReuse(t *testing.T) {
+	var entries []modelEntry
+	for i := range 40 {
+		entries = append(entries, file(100<<10+i, uint64(i)))
+	}
+	a := mustOpen(t, ours(t, entries))
+	var members []Member
+	for m, err := range a.Members(Position{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		members = append(members, m)
+	}
+	runs, _, _, err := scanned(a, ScanOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries = runs[0].entries
+	find := func(tar int64) (Member, error) { return holder(members, tar), nil }
+	c := NewCache(3 * MemberSize)
+	var wg sync.WaitGroup
+	for g := range 8 {
+		wg.Go(func() {
+			rng := rand.New(rand.NewPCG(uint64(g), 0))
+			for range 200 {
+				e := entries[rng.IntN(len(entries))]
+				seen := 0
+				err := c.View(context.Background(), a, find, e.Data, e.Size, func(data []byte) error {
+					seen++
+					runtime.Gosched()
+					if !bytes.Equal(data, e.content) {
+						t.Errorf("%s: other bytes", e.Name)
+					}
+					return nil
+				})
+				if err != nil || seen != 1 {
+					t.Error(seen, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if c.held > c.bound || len(c.free) > maxFree {
+		t.Errorf("%d bytes and %d buffers are held", c.held, len(c.free))
+	}
+	for _, p := range c.pieces {
+		if p.users != 0 {
+			t.Errorf("%d users are left", p.users)
+		}
+	}
+}
+
+// TestCacheInterrupted: who is interrupted waits no longer, and leaves the work to the next who waits.
+func TestCacheInterrupted(t *testing.T) {
+	a, m, r := gated(t)
+	c := NewCache(1 << 20)
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := c.Load(context.Background(), a, m); err != nil {
+			t.Errorf("who inflates: %v", err)
+		}
+	})
+	for c.pieceOf(m) == nil {
+		time.Sleep(time.Millisecond)
+	}
+	cancel()
+	if err := c.Load(ctx, a, m); !errors.Is(err, context.Canceled) {
+		t.Errorf("who waits and is interrupted: %v", err)
+	}
+	close(r.gate)
+	wg.Wait()
+
+	// The one who inflates is interrupted.
+	c = NewCache(1 << 20)
+	key := pieceKey{1, 2, 3}
+	started, go1 := make(chan struct{}), make(chan struct{})
+	wg.Go(func() {
+		_, err := c.get(context.Background(), key, func() ([]byte, error) {
+			close(started)
+			<-go1
+			return nil, context.Canceled
+		})
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("who is interrupted: %v", err)
+		}
+	})
+	<-started
+	wg.Go(func() {
+		p, err := c.get(context.Background(), key, func() ([]byte, error) { return []byte("done"), nil })
+		if err != nil || string(p.data) != "done" {
+			t.Errorf("who waited: %v", err)
+		}
+	})
+	close(go1)
+	wg.Wait()
+}
+
+func (c *Cache) pieceOf(m Member) *piece {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for k, p := range c.pieces {
+		if k.file == m.File {
+			return p
+		}
+	}
+	return nil
+}
+
+// gated is an archive whose first member can be inflated once the reader's gate is open.
+func gated(t *testing.T) (a *Archive, m Member, r *countingReader) {
+	path := ours(t, []modelEntry{file(200<<10, 1)})
+	opened := mustOpen(t, path)
+	for m = range opened.Members(Position{}) {
+		break
+	}
+	r = &countingReader{r: opened.r, gate: make(chan struct{})}
+	return NewArchive(r, opened.Size, path), m, r
 }
 
 // countingReader counts reads of more than a header.

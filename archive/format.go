@@ -94,6 +94,9 @@ type Entry struct {
 	Data int64
 }
 
+// End is where what stands behind it in the tar stream begins.
+func (e Entry) End() int64 { return e.Data + contentSize(e) }
+
 // Gone reports whether the entry says that its file or folder is no more.
 func (e Entry) Gone() bool { return e.Size == 0 && e.Linkname == "" }
 
@@ -117,6 +120,7 @@ type Marker struct {
 	Skipped     []string  `json:"skipped,omitempty"`
 	Missing     int       `json:"missing,omitempty"`
 	Mismatched  int       `json:"mismatched,omitempty"`
+	Lost        int       `json:"lost,omitempty"`
 	Digest      string    `json:"digest"`
 }
 

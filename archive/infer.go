@@ -1,6 +1,8 @@
 package archive
 
 import (
+	"errors"
+	"io"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -48,3 +50,43 @@ func nameTime(path string) int64 {
 // Cyrus's tools put an archive's members at the end of a run, and of a thousand entries within one; the entry that comes next
 // then is not counted (cyrus: perl/imap/lib/Cyrus/Backup/Tar.pm snapshot).
 func splitsRun(entries int) bool { return entries == 1000 || entries == 1001 }
+
+// GoesOn reports whether another tool's run, of which m is the last member that was known, is continued by what stands behind m: who
+// read the archive while that tool wrote it saw a part of the run.
+func (a *Archive) GoesOn(m Member) (bool, error) {
+	plain, err := a.isPlain()
+	if err != nil || plain || !m.Foreign {
+		return false, err // the last member of a plain tar's run grows itself
+	}
+	for next, err := range a.Members(m.End()) {
+		if err != nil || !next.Foreign {
+			return false, ignoreDamage(err)
+		}
+		n, err := a.entries(m)
+		return splitsRun(n), err
+	}
+	return false, nil
+}
+
+// entries counts those of a member of another tool.
+func (a *Archive) entries(m Member) (n int, err error) {
+	for s := a.Scan(m.Position, m.End(), ScanOptions{}); ; {
+		e, err := s.Next()
+		if err != nil {
+			if err == io.EOF {
+				err = nil
+			}
+			return n, ignoreDamage(err)
+		}
+		if e.Kind == EventEntry {
+			n++
+		}
+	}
+}
+
+func ignoreDamage(err error) error {
+	if errors.Is(err, ErrDamaged) {
+		return nil
+	}
+	return err
+}

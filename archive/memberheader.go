@@ -57,6 +57,9 @@ func parseMemberHeader(b []byte) (Member, error) {
 	}
 	// A gzip with FEXTRA of our length is taken for ours, so that a bit flipped in the rest does not make it foreign.
 	if len(b) < 12 || b[3] != memberMagic[3] || string(b[10:12]) != memberMagic[10:12] {
+		if len(b) >= 12 && b[3] == memberMagic[3] && !subfields(b[12:], int(binary.LittleEndian.Uint16(b[10:]))) {
+			return Member{}, errors.New("gzip header's extra field is not whole") // one of ours of which bytes were lost
+		}
 		return Member{}, errForeign
 	}
 	if len(b) < MemberHeaderSize {
@@ -80,6 +83,22 @@ func parseMemberHeader(b []byte) (Member, error) {
 		Marker:   b[fieldFlags] == flagMarker,
 	}
 	return m, m.validate(b[fieldFlags]&^flagMarker, binary.LittleEndian.Uint16(b[fieldReserved:]))
+}
+
+// subfields reports whether the size bytes of an extra field are whole subfields (RFC 1952, 2.3.1.1), as far as b has them.
+func subfields(b []byte, size int) bool {
+	for size > 0 {
+		if size < 4 {
+			return false
+		}
+		if len(b) < 4 {
+			return true
+		}
+		n := 4 + int(binary.LittleEndian.Uint16(b[2:]))
+		size -= n
+		b = b[min(n, len(b)):]
+	}
+	return size == 0
 }
 
 // validate checks that the fields agree, so that nothing is allocated for sizes that cannot be.

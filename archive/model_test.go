@@ -2,6 +2,7 @@ package archive
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha1"
 	"errors"
 	"fmt"
@@ -62,7 +63,7 @@ func entries() *rapid.Generator[modelEntry] {
 			Inode: rapid.Uint64Range(0, maxInode).Draw(t, "inode"),
 		}}
 		word := rapid.StringOfN(rapid.RuneFrom([]rune("abc.^ &-é日'\"\\\n%")), 1, 60, -1).
-			Filter(func(w string) bool { return w != ".." }) // which tar refuses to extract, and no server has
+			Filter(func(w string) bool { return w != "." && w != ".." }) // see TestAddRefuses
 		switch rapid.IntRange(0, 5).Draw(t, "kind") {
 		case 0:
 			e.Type, e.Inode = TypeLink, 0
@@ -87,7 +88,6 @@ func entries() *rapid.Generator[modelEntry] {
 // Whatever is added in whatever runs comes out again: by Scanner, by Cache at any offset, by GNU tar and by Python.
 func TestModel(t *testing.T) {
 	withoutSyncs(t)
-	n := 0
 	rapid.Check(t, func(rt *rapid.T) {
 		dir, err := os.MkdirTemp(t.TempDir(), "")
 		if err != nil {
@@ -159,10 +159,8 @@ func TestModel(t *testing.T) {
 		}
 		defer a.Close()
 		checkScan(rt, a, model)
-		checkReadAt(rt, a, model)
-		if n++; n%10 == 1 {
-			checkTools(rt, path, model)
-		}
+		checkBytes(rt, a, model)
+		checkTools(rt, path, model)
 	})
 }
 
@@ -279,7 +277,7 @@ func holder(members []Member, tar int64) Member {
 	return members[i]
 }
 
-func checkReadAt(t *rapid.T, a *Archive, model []modelRun) {
+func checkBytes(t *rapid.T, a *Archive, model []modelRun) {
 	t.Helper()
 	var members []Member
 	for m, err := range a.Members(Position{}) {
@@ -296,9 +294,10 @@ func checkReadAt(t *rapid.T, a *Archive, model []modelRun) {
 				continue
 			}
 			off := rapid.Int64Range(0, e.Size-1).Draw(t, "off")
-			p := make([]byte, rapid.Int64Range(0, e.Size-off).Draw(t, "len"))
-			if n, err := c.ReadAt(a, find, p, e.Data+off); n != len(p) || err != nil {
-				t.Fatal(n, err)
+			n := rapid.Int64Range(0, e.Size-off).Draw(t, "len")
+			p := make([]byte, n)
+			if got, err := c.ReadAt(context.Background(), a, find, p, e.Data+off); int64(got) != n || err != nil {
+				t.Fatal(got, err)
 			}
 			if !bytes.Equal(p, e.content[off:off+int64(len(p))]) {
 				t.Fatalf("%d bytes at %d of %q differ", len(p), off, e.Name)

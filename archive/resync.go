@@ -60,7 +60,11 @@ func (s *Scanner) behind(f fault) (Member, bool, error) {
 		}
 		minTar = f.next.Tar
 	}
-	return a.find(f.at.File, limit, minTar)
+	from := f.at.File
+	if f.at == s.s.cur.End() {
+		from = s.s.before()
+	}
+	return a.find(from, limit, minTar)
 }
 
 // realign brings the stream, at the start of m, to the first header in it, or behind it if there is none.

@@ -45,9 +45,12 @@ func (s *stream) peek() (Member, error) {
 	sink := collector{buf: s.buf[:0], hash: s.hash}
 	m, err := s.a.member(pos, s.end.File, &sink)
 	if s.lost != nil && errors.Is(err, ErrDamaged) {
-		if c, ok, ferr := s.a.find(pos.File, s.end.File, pos.Tar); ferr != nil {
+		if c, ok, ferr := s.a.find(s.before(), s.end.File, pos.Tar); ferr != nil {
 			return Member{}, ferr
 		} else if ok && c.Tar == pos.Tar {
+			if c.File < pos.File {
+				pos = s.cur.Position
+			}
 			s.lost(Damage{From: pos, To: c.Position, Err: err})
 			m, err = c, nil
 		}
@@ -67,6 +70,14 @@ func (s *stream) peek() (Member, error) {
 	}
 	s.next = &m
 	return m, nil
+}
+
+// before is where to look for what comes behind the current member: of one that lost bytes, the end is not where it says.
+func (s *stream) before() int64 {
+	if s.cur.FileSize > 0 {
+		return s.cur.File + 1
+	}
+	return s.cur.File
 }
 
 // collector keeps what is written to it, up to MaxInflate bytes, and hashes it.

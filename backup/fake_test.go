@@ -27,11 +27,14 @@ type fakeServer struct {
 	changing bool // files are others each time they are read
 
 	between func(*fakeBox)     // called between two rounds of a Fetch
+	listing func()             // called before a list of mailboxes is made
 	fetched map[string]boxView // of the Fetches since the last reset, by id
 	listed  map[string]string  // what the last Mailboxes said: name to id
 	gen     int
 	serial  int
 }
+
+const metadataFile = "cyrus.mailbox_annotations"
 
 // fakeBox is one mailbox.
 type fakeBox struct {
@@ -42,6 +45,8 @@ type fakeBox struct {
 	msgs        []*fakeMsg
 	keywords    string
 	annotations []byte
+	metadata    []byte
+	unknown     bool   // its METADATA cannot be read
 	gen         int    // changes with the mailbox
 	racy        bool   // its fingerprint is not to be trusted
 	busy        bool   // somebody holds its locks
@@ -74,11 +79,12 @@ type boxView struct {
 	id          string
 	fingerprint string
 	files       map[string][]byte
+	unknown     bool // what files has of METADATA could not be read
 	msgs        []fakeMsg
 }
 
 func newFakeServer() *fakeServer {
-	s := &fakeServer{pins: 3, files: map[string][]byte{"sub": []byte("INBOX\t\n")}, between: func(*fakeBox) {}}
+	s := &fakeServer{pins: 3, files: map[string][]byte{"sub": []byte("INBOX\t\n")}, between: func(*fakeBox) {}, listing: func() {}}
 	s.reset()
 	s.create("INBOX", 17)
 	for _, b := range []*fakeBox{s.create("INBOX.A.Sub", 20), s.create("INBOX.Old", 9)} {
@@ -140,7 +146,7 @@ func (s *fakeServer) newBody() []byte {
 
 func (b *fakeBox) view() boxView {
 	ix := &cyrus.Index{Version: b.version, UIDValidity: b.validity, LastUID: b.nextUID - 1}
-	v := boxView{id: b.id, fingerprint: b.fingerprint(), files: map[string][]byte{}}
+	v := boxView{id: b.id, fingerprint: b.fingerprint(), files: map[string][]byte{}, unknown: b.unknown}
 	for _, m := range b.msgs {
 		ix.Records = append(ix.Records, m.rec)
 		v.msgs = append(v.msgs, *m)
@@ -154,6 +160,9 @@ func (b *fakeBox) view() boxView {
 	if b.annotations != nil {
 		v.files["cyrus.annotations"] = b.annotations
 	}
+	if b.metadata != nil {
+		v.files[metadataFile] = b.metadata
+	}
 	return v
 }
 
@@ -165,6 +174,7 @@ func (s *fakeServer) Users(context.Context) ([]source.User, error) {
 }
 
 func (s *fakeServer) Mailboxes(_ context.Context, user string) ([]source.Mailbox, error) {
+	s.listing()
 	if user != "brong" || len(s.boxes) == 0 {
 		return nil, fmt.Errorf("%s: %w", user, source.ErrNoUser)
 	}
@@ -204,13 +214,19 @@ func (b *fakeBox) fingerprint() string {
 	if b.racy {
 		return ""
 	}
+	if b.unknown {
+		return fmt.Sprintf("%d-unknown", b.gen)
+	}
 	return fmt.Sprint(b.gen)
 }
 
-func (s *fakeServer) UserFiles(context.Context, string, map[string]string) ([]source.File, error) {
+func (s *fakeServer) UserFiles(_ context.Context, _ string, known map[string]cyrus.GUID) ([]source.File, error) {
 	var files []source.File
 	for name, data := range s.files {
-		f := source.File{Name: name, Data: data, Mtime: 1254000000}
+		f := source.File{Name: name, Data: data, Mtime: 1254000000, SHA1: sha1.Sum(data)}
+		if known[name] == f.SHA1 {
+			f.Data = nil
+		}
 		if s.noSeen && name == "seen" {
 			f = source.File{Name: name, Err: source.ErrBusy}
 		}
@@ -274,8 +290,10 @@ func (s *fakeServer) Fetch(ctx context.Context, m source.Mailbox, want func(*cyr
 			s.between(b)
 			continue
 		}
-		for _, name := range []string{"cyrus.index", "cyrus.header", "cyrus.annotations"} {
-			if data, ok := v.files[name]; ok {
+		for _, name := range folderFiles {
+			if name == metadataFile && v.unknown {
+				snap.Files = append(snap.Files, source.File{Name: name, Err: source.ErrBusy})
+			} else if data, ok := v.files[name]; ok {
 				snap.Files = append(snap.Files, source.File{Name: name, Data: data, Mtime: 1254000000, Inode: 8})
 			}
 		}

@@ -17,61 +17,66 @@ import (
 	"backupfs/index"
 	"backupfs/index/indextest"
 	"backupfs/internal/durable"
+	"backupfs/internal/testenv"
 )
-
-// mustMemory puts temporary folders into memory where that is to be had: these tests make some thousand syncs.
-func mustMemory(t *testing.T) {
-	t.Helper()
-	const shm = "/dev/shm"
-	if st, err := os.Stat(shm); err == nil && st.IsDir() {
-		t.Setenv("TMPDIR", shm)
-	}
-}
 
 var errFault = errors.New("the disk is on fire")
 
 // faults are what can go wrong with one durable operation.
-var faults = map[string]struct {
-	err    error // of the operation
-	killed bool  // nothing works after it: the process is no more
-}{
+var faults = map[string]fault{
 	"failed":           {err: errFault},
 	"late":             {err: durable.Late(errFault)}, // took effect, but said failed
 	"killed before it": {err: errFault, killed: true},
 	"killed after it":  {err: durable.Late(errFault), killed: true},
 }
 
+type fault struct {
+	err    error // of the operation
+	killed bool  // nothing works after it: the process is no more
+}
+
+// at does work whose durable operation number op, from 0 on, goes wrong, and says which one that was: none, if there are not so many.
+func (f fault) at(op int, work func() error) (what string, err error) {
+	var mu sync.Mutex // of the two
+	n := 0
+	defer durable.InjectFault(func(kind, path string) error {
+		mu.Lock()
+		defer mu.Unlock()
+		n++
+		switch {
+		case n-1 == op:
+			what = kind + " " + filepath.Base(path)
+			return f.err
+		case n-1 > op && f.killed:
+			return errFault
+		}
+		return nil
+	})()
+	err = work()
+	return what, err
+}
+
+// scenarios are what was before a run, by name.
+var scenarios = map[string]func(rapid.TB, *model){
+	"first run":   func(rapid.TB, *model) {},
+	"later run":   func(t rapid.TB, m *model) { m.run(t); m.run(t) },
+	"after crash": crashed,
+}
+
 // TestCommitFaults has each durable operation of a run go wrong in each way, for a first run and a later one. Whatever it is, the run
 // happened as a whole or not at all, the next run succeeds, and every date is what the server was.
 func TestCommitFaults(t *testing.T) {
-	mustMemory(t)
-	for name, before := range map[string]func(rapid.TB, *model){
-		"first run":   func(rapid.TB, *model) {},
-		"later run":   func(t rapid.TB, m *model) { m.run(t); m.run(t) },
-		"after crash": crashed,
-	} {
+	testenv.SetMemory(t)
+	for name, before := range scenarios {
 		for kind, fault := range faults {
 			t.Run(name+" "+kind, func(t *testing.T) {
 				root := indextest.Store(t)
 				for op, done := 0, false; !done; op++ {
 					m := scenario(t, filepath.Join(root, fmt.Sprint(op)), before)
-					var mu sync.Mutex // of the two
-					n, what := 0, ""
-					restore := durable.InjectFault(func(kind, path string) error {
-						mu.Lock()
-						defer mu.Unlock()
-						n++
-						switch {
-						case n-1 == op:
-							what = kind + " " + filepath.Base(path)
-							return fault.err
-						case n-1 > op && fault.killed:
-							return errFault
-						}
-						return nil
+					what, err := fault.at(op, func() error {
+						_, err := m.try(context.Background())
+						return err
 					})
-					_, err := m.try(context.Background())
-					restore()
 					done = what == ""
 					if (err == nil) != done {
 						t.Errorf("%s: the run's error is %v", what, err)
@@ -86,7 +91,7 @@ func TestCommitFaults(t *testing.T) {
 
 // TestCancelled cancels a run at each of its steps.
 func TestCancelled(t *testing.T) {
-	mustMemory(t)
+	testenv.SetMemory(t)
 	root := indextest.Store(t)
 	for at, done := 0, false; !done; at++ {
 		m := scenario(t, filepath.Join(root, fmt.Sprint(at)), crashed)
@@ -160,7 +165,7 @@ func crashed(t rapid.TB, m *model) {
 func (m *model) attempt(t rapid.TB, err error) (happened bool) {
 	t.Helper()
 	run, ok := m.lastRun(t)
-	if !ok || run.Run == len(m.dates) {
+	if !ok || run.Run == m.last().run.Run {
 		if err == nil {
 			t.Error("the run is not in the archive")
 		}

@@ -2,8 +2,10 @@ package backup
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha1"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -22,6 +24,11 @@ func (f *fetched) store(id string, st index.State, snap *source.Snapshot) error 
 	r := f.r
 	for _, err := range snap.Problems {
 		r.problem(f.m.Archived, 0, err)
+	}
+	for _, file := range snap.Files {
+		if file.Err != nil && !errors.Is(file.Err, cyrus.ErrDatabase) { // of which the server as a whole is told
+			r.problemOfAll(file.Err)
+		}
 	}
 	res, err := f.resolve(snap)
 	if err != nil {
@@ -49,8 +56,8 @@ func (f *fetched) store(id string, st index.State, snap *source.Snapshot) error 
 	return r.storeFile(dir, source.File{Name: "cyrus.backupfs", Data: res.odd.Marshal(), Mtime: r.begun.Unix()})
 }
 
-// storeFiles stores those of the named files whose content is not what the archive has, and notes those that are gone. It returns
-// how many entries that took.
+// storeFiles stores those of the named files whose content is not what the archive has, and notes those that are gone. One that could not be
+// read stays as the run before left it. It returns how many entries that took.
 func (r *run) storeFiles(dir string, names []string, files []source.File, had map[string]index.Meta) (n int, err error) {
 	for _, name := range names {
 		old, hadIt := had[name]
@@ -59,6 +66,7 @@ func (r *run) storeFiles(dir string, names []string, files []source.File, had ma
 		case i < 0 && hadIt:
 			n++
 			_, err = r.app.Add(archive.Entry{Name: dir + name, Type: archive.TypeFile}, bytes.NewReader(nil))
+		case i >= 0 && files[i].Err != nil:
 		case i >= 0 && !(hadIt && old.SHA1 == cyrus.GUID(sha1.Sum(files[i].Data))):
 			n++
 			err = r.storeFile(dir, files[i])
@@ -70,9 +78,11 @@ func (r *run) storeFiles(dir string, names []string, files []source.File, had ma
 	return n, nil
 }
 
-func (r *run) storeFile(dir string, f source.File) error {
+func (r *run) storeFile(dir string, f source.File) error { return addFile(r.app, dir, f) }
+
+func addFile(app *archive.Appender, dir string, f source.File) error {
 	sum := sha1.Sum(f.Data)
-	_, err := r.app.Add(archive.Entry{
+	_, err := app.Add(archive.Entry{
 		Name: dir + f.Name, Linkname: hex.EncodeToString(sum[:]), Type: archive.TypeFile,
 		Size: int64(len(f.Data)), Mtime: f.Mtime, Inode: f.Inode,
 	}, bytes.NewReader(f.Data))
@@ -88,7 +98,7 @@ func (r *run) readMeta(m index.Meta) ([]byte, error) {
 		return nil, fmt.Errorf("index: %s of %d bytes ends behind the archive", m.Name, m.Size)
 	}
 	b := make([]byte, m.Size)
-	_, err := r.cache.ReadAt(r.arch, r.ix.Member, b, m.Tar)
+	_, err := r.cache.ReadAt(context.Background(), r.arch, r.ix.Member, b, m.Tar)
 	return b, err
 }
 

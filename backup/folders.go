@@ -16,13 +16,16 @@ const maxRounds = 3
 // folders brings the archive's folders and names to what the server has.
 func (r *run) folders(ctx context.Context) error {
 	done := make(map[string]bool) // folder ids
+	given := make(map[string]givenID)
+	defer r.announce(nil, nil)
 	for round := 1; ; round++ {
 		boxes, err := r.list(ctx)
 		if err != nil {
 			return err
 		}
 		again := false
-		ids := folderIDs(boxes, r.names)
+		ids := folderIDs(boxes, r.names, given)
+		r.announce(boxes, ids)
 		for i, m := range boxes {
 			id := ids[i]
 			r.now.Folder, r.now.FoldersDone, r.now.Folders = m.Archived, i, len(boxes)
@@ -51,24 +54,45 @@ func (r *run) folders(ctx context.Context) error {
 	}
 }
 
-// folder brings one folder to what the server has. source.ErrGone if it vanished after it was listed; any other error
-// ends the run.
-func (r *run) folder(ctx context.Context, m source.Mailbox, id string) error {
-	st := r.states[id]
-	if m.Fingerprint != "" && m.Fingerprint == st.Fingerprint && r.hasIndex(id) {
-		return r.place(m.Archived, id) // unchanged
+// announce tells the source what of these folders will be fetched.
+func (r *run) announce(boxes []source.Mailbox, ids []string) {
+	a, ok := r.src.(source.Announcer)
+	if !ok {
+		return
 	}
-	err := r.fetch(ctx, m, id, st)
+	var next []source.Mailbox
+	for i, m := range boxes {
+		if !r.unchanged(m, ids[i]) {
+			next = append(next, m)
+		}
+	}
+	a.Announce(r.user.Name, next)
+}
+
+// unchanged says that the archive has a folder as it is.
+func (r *run) unchanged(m source.Mailbox, id string) bool {
+	return m.Fingerprint != "" && m.Fingerprint == r.states[id].Fingerprint && r.hasIndex(id)
+}
+
+// folder brings one folder to what the server has. source.ErrGone if it vanished after it was listed; any other error, as one that
+// the source itself cannot be reached, ends the run.
+func (r *run) folder(ctx context.Context, m source.Mailbox, id string) error {
+	if r.unchanged(m, id) {
+		r.result.Current++
+		return r.place(m.Archived, id)
+	}
+	err := r.fetch(ctx, m, id, r.states[id])
 	switch {
 	case r.fatal != nil:
 		return r.fatal
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case errors.Is(err, source.ErrGone):
+	case errors.Is(err, source.ErrGone), errors.Is(err, source.ErrLost):
 		return err
 	case err != nil: // it is locked, or damaged
 		return r.skip(m.Archived, id, err)
 	}
+	r.result.Current++
 	return r.place(m.Archived, id)
 }
 

@@ -16,11 +16,12 @@ import (
 	"backupfs/cyrus"
 	"backupfs/index"
 	"backupfs/index/indextest"
+	"backupfs/internal/testenv"
 )
 
 // TestHistories makes random histories of a server, a run after each day, and compares every date with the server at that time.
 func TestHistories(t *testing.T) {
-	mustMemory(t)
+	testenv.SetMemory(t)
 	root := indextest.Store(t)
 	n := 0
 	rapid.Check(t, func(t *rapid.T) {
@@ -190,6 +191,14 @@ var events = []struct {
 		}
 		s.changed(b)
 	}},
+	{"set metadata", func(t *rapid.T, s *fakeServer, b *fakeBox) {
+		b.metadata = nil
+		if rapid.Bool().Draw(t, "there") {
+			b.metadata = s.newBody()
+		}
+		s.changed(b)
+	}},
+	{"hide metadata", func(_ *rapid.T, _ *fakeServer, b *fakeBox) { b.unknown = true }},
 	{"create", func(t *rapid.T, s *fakeServer, _ *fakeBox) {
 		name := rapid.SampledFrom(names).Draw(t, "name")
 		if s.byName(name) == nil && !s.awaited(name) {
@@ -249,7 +258,7 @@ var events = []struct {
 func (s *fakeServer) calm() {
 	s.unsure, s.noSeen = false, false
 	for _, b := range s.boxes {
-		b.busy, b.hidden = false, false
+		b.busy, b.hidden, b.unknown = false, false, false
 	}
 }
 

@@ -113,6 +113,12 @@ func (m *model) note(t rapid.TB, res *Result, due map[string]bool) {
 	if _, ok := m.server.files["seen"]; ok && m.server.noSeen {
 		problems = append(problems, "seen")
 	}
+	for _, v := range m.server.fetched {
+		if v.unknown { // told once
+			problems = append(problems, "")
+			break
+		}
+	}
 	slices.Sort(skipped)
 	var got []string
 	for _, p := range res.Problems {
@@ -161,6 +167,12 @@ func (m *model) date(run archive.Run) dateView {
 	}
 	for name, id := range m.server.listed {
 		if v, ok := m.server.fetched[id]; ok {
+			if v.unknown { // it stays as it was
+				delete(v.files, metadataFile)
+				if before, ok := m.views[id].files[metadataFile]; ok {
+					v.files[metadataFile] = before
+				}
+			}
 			m.views[id] = v
 			m.newProblems(id, name, v)
 		}
@@ -258,8 +270,8 @@ func (m *model) check(t rapid.TB) {
 
 // missing lists the messages that nobody has the bytes of, by date and UID.
 func (m *model) missing() (list []string) {
-	for i, d := range m.dates {
-		date := time.Date(2009, 9, 27+i, 0, 0, 0, 0, time.UTC).Format(time.DateOnly)
+	for _, d := range m.dates {
+		date := d.run.Begun.Format(time.DateOnly)
 		for _, v := range d.folders {
 			for _, msg := range v.msgs {
 				if o, ok := msg.odd(); ok && o.missing {
@@ -302,10 +314,10 @@ func (m *model) compare(indexPath string) error {
 	}
 	for i, d := range m.dates {
 		if !reflect.DeepEqual(runs[i].Marker, d.run.Marker) {
-			return fmt.Errorf("run %d is %+v, want %+v", i+1, runs[i].Marker, d.run.Marker)
+			return fmt.Errorf("run %d is %+v, want %+v", d.run.Run, runs[i].Marker, d.run.Marker)
 		}
-		if err := c.date(i+1, d); err != nil {
-			return fmt.Errorf("run %d: %w", i+1, err)
+		if err := c.date(d.run.Run, d); err != nil {
+			return fmt.Errorf("run %d: %w", d.run.Run, err)
 		}
 	}
 	return nil
@@ -397,7 +409,7 @@ func (c comparison) content(tar int64, want []byte) error {
 		return errors.New("its bytes are missing")
 	}
 	got := make([]byte, len(want))
-	if _, err := c.cache.ReadAt(c.arch, c.ix.Member, got, tar); err != nil {
+	if _, err := c.cache.ReadAt(context.Background(), c.arch, c.ix.Member, got, tar); err != nil {
 		return err
 	}
 	if !bytes.Equal(got, want) {

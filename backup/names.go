@@ -136,20 +136,32 @@ func knownID(id string) string {
 	return id
 }
 
+// givenID is the folder id that a mailbox got in a round of a run.
+type givenID struct{ uniqueID, id string }
+
 // folderIDs returns the folder id of each mailbox: its UniqueID. Where it has none, or one that a mailbox before it has already
 // (both occur where an admin copied folders by hand), the id is made from the name, so that no mail is left out; such a
 // folder begins a new history when it is renamed.
 //
 // A mailbox of which the source cannot tell the UniqueID, its header being damaged or out of reach, is what its name stands for in names,
 // unless that has got another name.
-func folderIDs(boxes []source.Mailbox, names map[string]string) []string {
+//
+// given is what the rounds before gave, by archived name, and is added to: which of two mailboxes has their UniqueID
+// does not change within a run, or one would be taken for the other that was fetched already.
+func folderIDs(boxes []source.Mailbox, names map[string]string, given map[string]givenID) []string {
 	ids := make([]string, len(boxes))
 	used := make(map[string]bool, len(boxes))
 	listed := make(map[string]bool, len(boxes))
-	for _, m := range boxes {
+	for i, m := range boxes {
 		listed[m.UniqueID] = true
+		if g, ok := given[m.Archived]; ok && g.uniqueID == m.UniqueID {
+			ids[i], used[g.id] = g.id, true
+		}
 	}
 	for i, m := range boxes {
+		if ids[i] != "" {
+			continue
+		}
 		id := m.UniqueID
 		if id == "" && !listed[names[m.Archived]] {
 			id = names[m.Archived]
@@ -158,8 +170,7 @@ func folderIDs(boxes []source.Mailbox, names map[string]string) []string {
 			sum := sha1.Sum([]byte(m.Archived))
 			id = madeID + hex.EncodeToString(sum[:])
 		}
-		used[id] = true
-		ids[i] = id
+		ids[i], used[id], given[m.Archived] = id, true, givenID{m.UniqueID, id}
 	}
 	return ids
 }

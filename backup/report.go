@@ -5,17 +5,22 @@ import (
 	"fmt"
 
 	"backupfs/archive"
+	"backupfs/index"
 )
 
 // Report is what Verify found out about one user.
 type Report struct {
-	Runs    int
-	Entries int
-	Bytes   int64     // of their contents
-	Archive []error   // stretches that cannot be read, digests that are wrong; each wraps archive.ErrDamaged
-	Damaged []Finding // whose bytes are in such a stretch, or wrong
-	Missing []Finding // that the server had no file for, as the runs noted: no damage
-	Index   error     // why the index is not what a rebuild would make
+	Runs       int
+	Entries    int
+	Bytes      int64     // of their contents
+	Unfinished int64     // bytes of the file behind the last complete run: of one that is not
+	Archive    []error   // stretches that cannot be read, digests that are wrong; each wraps archive.ErrDamaged
+	Damaged    []Finding // whose bytes are in such a stretch, or wrong
+	Lost       []Finding // whose bytes a repair found lost, and named: known, and no new damage
+	Missing    []Finding // that the server had no file for, as the runs noted: no damage
+	Index      error     // why the index is not what a rebuild would make; nil where there is no complete run
+
+	named []Lost // all that a repair named as lost
 }
 
 // Finding is a message, or a meta file of a folder.
@@ -38,13 +43,27 @@ func (f Finding) What() string {
 	return f.File
 }
 
-// Err wraps archive.ErrDamaged if anything is damaged.
+// Damage counts what is wrong with the archive.
+func (r *Report) Damage() int { return len(r.Archive) + len(r.Damaged) }
+
+// Err wraps archive.ErrDamaged if anything is damaged. That there is no usable index is no error: it is a cache.
 func (r *Report) Err() error {
 	switch {
-	case len(r.Archive)+len(r.Damaged) > 0:
-		return fmt.Errorf("%d messages and files are damaged: %w", len(r.Damaged), archive.ErrDamaged)
+	case len(r.Damaged) > 0:
+		return fmt.Errorf("%w, messages and files hit: %d", archive.ErrDamaged, len(r.Damaged))
+	case len(r.Archive) > 0:
+		return fmt.Errorf("%w, where no date shows it", archive.ErrDamaged)
 	case errors.Is(r.Index, ErrIndexDiffers):
-		return fmt.Errorf("%w: %w", r.Index, archive.ErrDamaged)
+		return damagedIndex{ErrIndexDiffers}
+	case errors.Is(r.Index, index.ErrNone):
+		return nil
 	}
 	return r.Index
 }
+
+// damagedIndex is damaged data, and does not say that the archive is.
+type damagedIndex struct{ error }
+
+func (damagedIndex) Is(target error) bool { return target == archive.ErrDamaged }
+
+func (e damagedIndex) Unwrap() error { return e.error }

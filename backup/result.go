@@ -11,6 +11,9 @@ import (
 // ErrBefore: a run was to begin before the user's last one.
 var ErrBefore = errors.New("a run cannot begin before the one before it")
 
+// ErrLost: the archive is gone, was cut off, or is an older copy. A run would make the index forget what is lost, so there is none.
+var ErrLost = fmt.Errorf("%w: it has lost runs that its index knows", archive.ErrDamaged)
+
 // Options of a run.
 type Options struct {
 	At       time.Time // when the run is said to have begun, not before the last one; zero means now
@@ -28,7 +31,7 @@ type Progress struct {
 
 // Problem is something that could not be backed up as it should: it makes exit code 3.
 type Problem struct {
-	Folder string // empty: the archive; "seen", "sub": the user's own file
+	Folder string // empty: the archive, or all folders; "seen", "sub": the user's own file
 	UID    uint32 // 0: the whole folder
 	Err    error
 }
@@ -47,8 +50,6 @@ func (p Problem) Unwrap() error { return p.Err }
 
 // Problems.
 var (
-	// ErrLost: the archive was cut off, or is an older copy. What the server still has is stored again.
-	ErrLost = errors.New("the archive has lost runs that its index knew of")
 	// ErrDoubt: the server no longer lists a folder, but that it was deleted is not certain. It stays as the run before left it.
 	ErrDoubt = errors.New("not listed any more, and perhaps not deleted")
 	// ErrClock: this clock or that of an earlier run is wrong. The run is recorded at the time of the run before.
@@ -66,6 +67,11 @@ type Result struct {
 	Run       archive.Run
 	Problems  []Problem
 	Recovered archive.Recovered
-	Changed   int   // folders whose mail, flags or meta files were stored
+	Current   int   // folders that the run has as the server has them; the others were skipped
+	Changed   int   // of these, whose mail, flags or meta files were stored
+	Reread    int   // earlier runs that the index did not know, and that were read from the archive into it
 	Index     error // why the index could not be brought up to date. The run is on disk; the next one, or a reindex, mends it
 }
+
+// Nothing says that there were mailboxes, and that none could be had.
+func (r *Result) Nothing() bool { return r.Current == 0 && len(r.Run.Skipped) > 0 }

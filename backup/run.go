@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"backupfs/archive"
@@ -26,7 +27,8 @@ type run struct {
 	app   *archive.Appender
 	arch  *archive.Archive // the same file, for reading
 	ix    *index.Index
-	last  archive.Run // zero if this is the first
+	last  archive.Run  // zero if this is the first
+	known index.Status // of the index as it was found
 	cache *archive.Cache
 
 	states  map[string]index.State // of the last run, by folder id
@@ -53,6 +55,9 @@ func (r *run) commit(ctx context.Context) error {
 	//    an index that is behind: this step of the next run mends it.
 	if err := r.ix.CatchUp(ctx, r.arch, nil); err != nil {
 		return fmt.Errorf("index: %w", err)
+	}
+	if err := r.reread(); err != nil {
+		return err
 	}
 	if err := r.load(); err != nil {
 		return err
@@ -104,26 +109,24 @@ func (r *run) open() (err error) {
 	if r.ix, err = index.OpenWrite(r.user.Index()); err != nil {
 		return err
 	}
+	known, err := r.ix.Status()
+	if err != nil {
+		known = index.Status{} // step 2 makes it anew
+	}
+	r.known = known
 	path, err := r.user.Archive()
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		if status, err := r.ix.Status(); err == nil && status.Runs > 0 {
-			r.problem("", 0, ErrLost)
+		if known.Runs > 0 {
+			return fmt.Errorf("%s: %w: the file is gone", filepath.Join(r.user.Dir, known.Archive), ErrLost)
 		}
 		r.begun = r.when()
 		r.app, err = archive.Create(r.user.Dir, r.begun, r.opts.Append)
 	case err == nil:
-		var hint archive.Hint
-		if status, err := r.ix.Status(); err == nil && status.Archive == filepath.Base(path) {
-			hint = archive.Hint{Position: status.End, ID: status.ID}
-		}
-		r.app, r.result.Recovered, err = archive.OpenAppend(path, hint, r.opts.Append)
+		r.app, r.result.Recovered, err = reopen(path, known, r.opts.Append)
 	}
 	if err != nil {
 		return err
-	}
-	if r.result.Recovered.Lost {
-		r.problem("", 0, ErrLost)
 	}
 	if last, ok := r.app.Last(); ok {
 		r.last = last
@@ -140,6 +143,33 @@ func (r *run) open() (err error) {
 	}
 	r.arch, err = archive.Open(r.app.Path())
 	return err
+}
+
+// reread notes how many runs step 2 found that the index did not know.
+func (r *run) reread() error {
+	now, err := r.ix.Status()
+	if err != nil {
+		return fmt.Errorf("index: %w", err)
+	}
+	r.result.Reread = now.Runs
+	if r.known.ID == now.ID {
+		r.result.Reread -= r.known.Runs
+	}
+	return nil
+}
+
+// reopen opens an archive that exists for appending: it recovers it. known is what the index knows.
+func reopen(path string, known index.Status, opts archive.AppendOptions) (*archive.Appender, archive.Recovered, error) {
+	var hint archive.Hint
+	if known.Archive == filepath.Base(path) {
+		hint = archive.Hint{Position: known.End, ID: known.ID}
+	}
+	app, rec, err := archive.OpenAppend(path, hint, opts)
+	if err == nil && rec.Lost {
+		err = fmt.Errorf("%s: %w: they went to %d, and the file ends before", path, ErrLost, known.End.File)
+		return nil, rec, errors.Join(err, app.Close())
+	}
+	return app, rec, err
 }
 
 // when is the time at which the run is said to begin.
@@ -183,4 +213,12 @@ func (r *run) close() {
 
 func (r *run) problem(folder string, uid uint32, err error) {
 	r.result.Problems = append(r.result.Problems, Problem{Folder: folder, UID: uid, Err: err})
+}
+
+// problemOfAll tells once what is found of each folder.
+func (r *run) problemOfAll(err error) {
+	told := func(p Problem) bool { return p.Folder == "" && p.Err.Error() == err.Error() }
+	if !slices.ContainsFunc(r.result.Problems, told) {
+		r.problem("", 0, err)
+	}
 }

@@ -34,6 +34,7 @@ func User(ctx context.Context, st *store.Store, src source.Source, user string, 
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", user, err)
 	}
+	ctx = source.OneWait(ctx)
 	r := &run{src: src, user: u, opts: opts, started: time.Now()}
 	err = r.commit(ctx)
 	r.close()

@@ -8,9 +8,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"backupfs/archive"
 	"backupfs/index"
 	"backupfs/index/indextest"
 	"backupfs/source"
@@ -64,7 +66,8 @@ func TestBack(t *testing.T) {
 	}
 }
 
-// TestLostArchive: an archive that is not there any more, though there is an index of it, is not taken for a first run.
+// TestLostArchive: an archive that is not there any more, though there is an index of it, is not taken for a first run, until somebody
+// has removed the index, too.
 func TestLostArchive(t *testing.T) {
 	m := newModel(t, indextest.Store(t))
 	m.run(t)
@@ -75,8 +78,15 @@ func TestLostArchive(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	res, err := m.try(context.Background())
-	if err != nil || len(res.Problems) != 1 || !errors.Is(res.Problems[0], ErrLost) || res.Run.NewMessages == 0 {
+	for range 2 {
+		if _, err := m.try(context.Background()); !errors.Is(err, ErrLost) || !errors.Is(err, archive.ErrDamaged) || !strings.Contains(err.Error(), path) {
+			t.Errorf("the archive is gone: %v", err)
+		}
+	}
+	if err := os.Remove(m.user(t).Index()); err != nil {
+		t.Fatal(err)
+	}
+	if res, err := m.try(context.Background()); err != nil || res.Run.Run != 1 || res.Run.NewMessages == 0 {
 		t.Errorf("%+v, %v", res, err)
 	}
 }
@@ -165,6 +175,48 @@ func TestOneIDTwice(t *testing.T) {
 	}
 }
 
+// TestOneIDTwiceAndGone: of two mailboxes with one UniqueID the first goes while a run lists the mailboxes again; the other is not
+// taken for it.
+func TestOneIDTwiceAndGone(t *testing.T) {
+	m := newModel(t, indextest.Store(t))
+	s := m.server
+	s.boxes = s.boxes[:0]
+	first, second, third := s.create("INBOX", 17), s.create("INBOX.A", 17), s.create("INBOX.B", 17)
+	first.id, second.id = "same", "same"
+	s.addGood(first)
+	for range 2 {
+		s.addGood(second)
+	}
+	third.renameTo = "INBOX.C" // makes the run list again
+	s.listing = func() {
+		if third.name == "INBOX.C" && s.boxes[0] == first {
+			s.boxes = s.boxes[1:]
+		}
+	}
+	if res, err := m.try(context.Background()); err != nil || len(res.Problems) > 0 {
+		t.Fatalf("%+v, %v", res, err)
+	}
+	ix, err := index.OpenRead(m.user(t).Index())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ix.Close()
+	folders, err := ix.Folders(1)
+	if err != nil || len(folders) != 2 || folders[0].Archived != "INBOX.A" {
+		t.Fatalf("%v, %v", folders, err)
+	}
+	n := 0
+	for _, err := range ix.Messages(folders[0].ID, 1) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		n++
+	}
+	if n != 2 {
+		t.Errorf("INBOX.A has %d messages, want 2", n)
+	}
+}
+
 // TestFileChangesWhileRead: a large file whose bytes are others when they are read again. Its name in the archive would not be its
 // digest, so the run must not happen; the next one is right.
 func TestFileChangesWhileRead(t *testing.T) {
@@ -182,7 +234,7 @@ func TestFileChangesWhileRead(t *testing.T) {
 }
 
 // TestOlderArchive: somebody put an older copy of the archive back, and left the index. That is told, and the history goes on
-// from there.
+// from there when the index is removed, too.
 func TestOlderArchive(t *testing.T) {
 	m := newModel(t, indextest.Store(t))
 	m.run(t)
@@ -198,8 +250,14 @@ func TestOlderArchive(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.dates, m.views, m.told = m.dates[:1], views, told
+	if _, err := m.try(context.Background()); !errors.Is(err, ErrLost) {
+		t.Errorf("%v", err)
+	}
+	if err := os.Remove(m.user(t).Index()); err != nil {
+		t.Fatal(err)
+	}
 	res, err := m.try(context.Background())
-	if err != nil || len(res.Problems) != 1 || !errors.Is(res.Problems[0], ErrLost) || res.Run.Run != 2 {
+	if err != nil || len(res.Problems) > 0 || res.Run.Run != 2 {
 		t.Fatalf("%+v, %v", res, err)
 	}
 	m.date(res.Run)

@@ -5,29 +5,31 @@ import (
 	"fmt"
 	"slices"
 
+	"backupfs/cyrus"
 	"backupfs/index"
 )
 
-// userFiles stores the user's own files, seen and sub, that changed. They are small and compared by content.
+// userFiles stores the user's own files, seen and sub, that changed. They are small and compared by their digests.
 func (r *run) userFiles(ctx context.Context) error {
-	files, err := r.src.UserFiles(ctx, r.user.Name, nil)
-	if err != nil {
-		return r.nobody(ctx, err)
-	}
-	had := make(map[string]index.Meta)
+	had, known := make(map[string]index.Meta), make(map[string]cyrus.GUID)
 	if r.last.Run > 0 {
 		metas, err := r.ix.Metas(0, r.last.Run)
 		if err != nil {
 			return fmt.Errorf("index: %w", err)
 		}
 		for _, m := range metas {
-			had[m.Name] = m
+			had[m.Name], known[m.Name] = m, m.SHA1
 		}
+	}
+	files, err := r.src.UserFiles(ctx, r.user.Name, known)
+	if err != nil {
+		return r.nobody(ctx, err)
 	}
 	names := []string{"seen", "sub"}
 	for _, f := range files {
-		if f.Err != nil { // it is there, and stays as the run before left it
+		if f.Err != nil {
 			r.problem(f.Name, 0, f.Err)
+		} else if digest, ok := known[f.Name]; ok && digest == f.SHA1 { // it came without its bytes
 			names = slices.DeleteFunc(names, func(name string) bool { return name == f.Name })
 		}
 	}

@@ -27,6 +27,7 @@ func (v *verifier) entry(e archive.Entry, body io.Reader) error {
 	var content bytes.Buffer
 	w := io.Writer(h)
 	folder, file, parsed := folderFile(e.Name)
+	parsed = parsed || e.Name == lostEntry
 	if parsed = parsed && e.Size <= maxParsed; parsed {
 		w = io.MultiWriter(h, &content)
 	}
@@ -39,20 +40,28 @@ func (v *verifier) entry(e archive.Entry, body io.Reader) error {
 	}
 	v.report.Entries++
 	v.report.Bytes += n
-	sum := hex.EncodeToString(h.Sum(nil))
-	name, isFile := strings.CutPrefix(e.Name, "files/")
-	switch {
-	case n != e.Size:
-		err = fmt.Errorf("it has %d bytes instead of %d", n, e.Size)
-	case isFile && name != sum:
-		err = fmt.Errorf("its SHA-1 is %s", sum)
-	case len(e.Linkname) == len(sum) && !strings.EqualFold(e.Linkname, sum):
-		err = fmt.Errorf("its SHA-1 is %s instead of %s", sum, e.Linkname)
-	case parsed:
+	err = wrongBytes(e, n, hex.EncodeToString(h.Sum(nil)))
+	if err == nil && parsed {
 		err = v.parse(folder, file, content.Bytes())
 	}
 	if err != nil {
 		v.bad = append(v.bad, stretch{e.Data, e.Data + max(e.Size, 1), fmt.Errorf("%s: %w: %w", e.Name, archive.ErrDamaged, err)})
+	}
+	return nil
+}
+
+// wrongBytes says what is wrong with an entry that has n bytes of this SHA-1.
+func wrongBytes(e archive.Entry, n int64, sum string) error {
+	name, isFile := strings.CutPrefix(e.Name, "files/")
+	switch {
+	case e.Type != archive.TypeFile || e.Gone():
+		return nil
+	case n != e.Size:
+		return fmt.Errorf("it has %d bytes instead of %d", n, e.Size)
+	case isFile && name != sum:
+		return fmt.Errorf("its SHA-1 is %s", sum)
+	case len(e.Linkname) == len(sum) && !strings.EqualFold(e.Linkname, sum):
+		return fmt.Errorf("its SHA-1 is %s instead of %s", sum, e.Linkname)
 	}
 	return nil
 }
@@ -68,6 +77,12 @@ func folderFile(entry string) (folder, file string, ok bool) {
 }
 
 func (v *verifier) parse(folder, file string, content []byte) error {
+	if folder == "" {
+		return parseLost(bytes.NewReader(content), func(l Lost) {
+			v.lost[l.Name] = l
+			v.report.named = append(v.report.named, l)
+		})
+	}
 	if file == "cyrus.index" {
 		_, err := cyrus.ParseIndex(content)
 		return err

@@ -4,9 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
+	"strings"
 
 	"backupfs/archive"
 	"backupfs/index"
@@ -18,7 +17,7 @@ var errLost = fmt.Errorf("%w: its bytes are not in the archive", archive.ErrDama
 // locate names what is wrong by folder, UID and dates. ix is the user's index; if it is nil, a private one is built.
 func (v *verifier) locate(ctx context.Context, ix *index.Index, path string) error {
 	if ix == nil {
-		private, remove, err := privateIndex(ctx, path)
+		private, remove, err := index.Temporary(ctx, path)
 		if err != nil {
 			return err
 		}
@@ -30,15 +29,17 @@ func (v *verifier) locate(ctx context.Context, ix *index.Index, path string) err
 		return err
 	}
 	for _, s := range v.bad {
-		holders, err := ix.Holders(s.from, s.to)
-		if err != nil {
-			return err
+		var holders []index.Holder
+		if s.from < s.to { // rubbish between two members hits nobody
+			if holders, err = ix.Holders(s.from, s.to); err != nil {
+				return err
+			}
 		}
 		held := false
 		for _, h := range holders {
 			if f, ok := l.finding(h); ok {
 				f.Err = s.err
-				v.report.Damaged = append(v.report.Damaged, f)
+				v.tell(l, &v.report.Damaged, f)
 				held = true
 			}
 		}
@@ -55,13 +56,70 @@ func (v *verifier) locate(ctx context.Context, ix *index.Index, path string) err
 		switch {
 		case !ok:
 		case v.isNoted(l, h):
-			v.report.Missing = append(v.report.Missing, f)
+			v.tell(l, &v.report.Missing, f)
+		case v.isLost(h):
+			v.tell(l, &v.report.Lost, f)
 		default:
 			f.Err = errLost
-			v.report.Damaged = append(v.report.Damaged, f)
+			v.tell(l, &v.report.Damaged, f)
+		}
+	}
+	for _, lost := range v.lost {
+		if f, ok := l.lostFile(lost); ok {
+			v.tell(l, &v.report.Lost, f)
 		}
 	}
 	return l.err
+}
+
+// isLost says that a repair named a message as lost.
+func (v *verifier) isLost(h index.Holder) bool {
+	_, ok := v.lost["files/"+h.SHA1.String()]
+	return ok
+}
+
+// lostFile describes a meta file that a repair found lost.
+func (l *locator) lostFile(lost Lost) (f Finding, ok bool) {
+	i := slices.IndexFunc(l.runs, func(r index.Run) bool { return r.Run.Run == lost.Run })
+	top, rest, _ := strings.Cut(lost.Name, "/")
+	if i < 0 || top == "files" {
+		return f, false
+	}
+	f = Finding{File: rest, Dates: []string{l.runs[i].Date}}
+	if id, file, ok := strings.Cut(rest, "/"); ok {
+		f.File, f.Folder = file, id
+		for folder, st := range l.states {
+			if name, ok := l.namesOf(lost.Run)[folder]; ok && st.id == id {
+				f.Folder = name
+			}
+		}
+	}
+	return f, true
+}
+
+// tell adds a finding to a list of the report. A thing is told once: what names one that is there, in another life or hit by another
+// stretch, adds to its dates.
+func (v *verifier) tell(l *locator, list *[]Finding, f Finding) {
+	key := told{list, f.What()}
+	i, ok := v.told[key]
+	if !ok {
+		v.told[key] = len(*list)
+		*list = append(*list, f)
+		return
+	}
+	was := &(*list)[i]
+	was.Dates = l.inOrder(append(was.Dates, f.Dates...))
+}
+
+// inOrder sorts dates by their runs, each once.
+func (l *locator) inOrder(dates []string) []string {
+	sorted := make([]string, 0, len(dates))
+	for _, r := range l.runs {
+		if slices.Contains(dates, r.Date) {
+			sorted = append(sorted, r.Date)
+		}
+	}
+	return sorted
 }
 
 // isNoted says that a run knew of a message that the server had no file for it.
@@ -73,25 +131,6 @@ func (v *verifier) isNoted(l *locator, h index.Holder) bool {
 	return slices.ContainsFunc(v.noted[st.id], func(n note) bool {
 		return n.missing[h.UID] && h.First <= n.run && n.run <= h.Last
 	})
-}
-
-// privateIndex builds an index in a temporary folder.
-func privateIndex(ctx context.Context, path string) (ix *index.Index, remove func(), err error) {
-	dir, err := os.MkdirTemp("", "backupfs-verify-")
-	if err != nil {
-		return nil, nil, err
-	}
-	file := filepath.Join(dir, "index.sqlite3")
-	if err = index.Rebuild(ctx, path, file, nil); err == nil {
-		ix, err = index.OpenRead(file)
-	}
-	if err != nil {
-		return nil, nil, errors.Join(err, os.RemoveAll(dir))
-	}
-	return ix, func() {
-		_ = ix.Close()
-		_ = os.RemoveAll(dir)
-	}, nil
 }
 
 // locator finds the names and dates of what an index holds.

@@ -2,10 +2,10 @@ package backup
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha1"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -25,10 +25,11 @@ import (
 func TestVerifyNamesTheDamaged(t *testing.T) {
 	m := newModel(t, filepath.Join(t.TempDir(), "store"))
 	s := m.server
+	random := rand.NewChaCha8([32]byte{7})
 	for range 3 {
 		for range 12 {
 			body := make([]byte, 50<<10)
-			rand.Read(body)
+			_, _ = random.Read(body)
 			s.add(s.boxes[0], body, body)
 		}
 		s.add(s.boxes[1], nil, s.newBody())
@@ -64,6 +65,30 @@ func TestVerifyNamesTheDamaged(t *testing.T) {
 		}
 	}
 
+	// All but the markers: what is hit more than once, in another life or by another stretch, is named once.
+	bad := slices.Clone(good)
+	var hit, once []string
+	for i, member := range members {
+		if !member.Marker {
+			bad[member.File+member.FileSize/2+20] ^= 0x55
+		}
+		for _, name := range want[i] {
+			hit = append(hit, name[:strings.Index(name, " 2009")])
+		}
+	}
+	if err := os.WriteFile(path, bad, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range mustVerify(t, u).Damaged {
+		once = append(once, f.What())
+	}
+	n := len(hit)
+	slices.Sort(once)
+	slices.Sort(hit)
+	if hit = slices.Compact(hit); len(hit) == n || !slices.Equal(once, hit) {
+		t.Errorf("all members: named %q, want %q, each once", once, hit)
+	}
+
 	// A cut that takes the last run away, where the index knows of it.
 	last := members[len(members)-1]
 	if err := os.WriteFile(path, good[:last.File+10], 0o600); err != nil {
@@ -77,7 +102,7 @@ func TestVerifyNamesTheDamaged(t *testing.T) {
 	i := slices.IndexFunc(want, func(list []string) bool {
 		return len(list) > 2 && !slices.ContainsFunc(list, func(s string) bool { return !strings.Contains(s, ": message ") })
 	})
-	bad := slices.Clone(good)
+	bad = slices.Clone(good)
 	bad[members[i].File+members[i].FileSize/2] ^= 0x55
 	if err := errors.Join(os.WriteFile(path, bad, 0o600), os.Remove(u.Index())); err != nil {
 		t.Fatal(err)
@@ -111,7 +136,7 @@ func holdersIn(t *testing.T, u store.User, member archive.Member) []string {
 			t.Fatal(err)
 		}
 		for _, f := range list {
-			note(f.Tar, f.Size, fmt.Sprintf("%s%s@%d", prefix, f.Name, f.Tar), r.Date)
+			note(f.Tar, f.Size, prefix+f.Name, r.Date)
 		}
 	}
 	for _, r := range runs {
@@ -126,13 +151,12 @@ func holdersIn(t *testing.T, u store.User, member archive.Member) []string {
 				if err != nil {
 					t.Fatal(err)
 				}
-				note(msg.Tar, msg.Size, fmt.Sprintf("%s: message %d@%d", f.Archived, msg.UID, msg.ID), r.Date)
+				note(msg.Tar, msg.Size, fmt.Sprintf("%s: message %d", f.Archived, msg.UID), r.Date)
 			}
 		}
 	}
 	var list []string
-	for name, on := range dates {
-		what, _, _ := strings.Cut(name, "@") // a copy, or a life, of its own each
+	for what, on := range dates {
 		list = append(list, what+" "+strings.Join(on, " "))
 	}
 	slices.Sort(list)
@@ -168,6 +192,9 @@ func mustVerify(t *testing.T, u store.User) *Report {
 	report, err := Verify(context.Background(), u, nil)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if damaged, err := Scrub(context.Background(), u, nil); err != nil || damaged != (report.Damage() > 0) {
+		t.Errorf("scrubbed: %v, %v; verified: %+v", damaged, err, report)
 	}
 	return report
 }

@@ -16,16 +16,20 @@ type Config struct{ values map[string]string }
 //
 // cyrus: lib/imapoptions
 var defaults = map[string]string{
-	"altnamespace":      "yes",
-	"archive_enabled":   "no",
-	"cyrus_user":        "cyrus",
-	"defaultdomain":     "internal",
-	"fulldirhash":       "no",
-	"hashimapspool":     "no",
-	"mboxname_lockpath": "{configdirectory}/lock",
-	"mboxname_userpath": "{configdirectory}",
-	"unixhierarchysep":  "yes",
-	"virtdomains":       "off",
+	"altnamespace":       "yes",
+	"annotation_db_path": "{configdirectory}/annotations.db",
+	"altprefix":          "Alt Folders",
+	"archive_enabled":    "no",
+	"cyrus_user":         "cyrus",
+	"defaultdomain":      "internal",
+	"fulldirhash":        "no",
+	"hashimapspool":      "no",
+	"mboxname_lockpath":  "{configdirectory}/lock",
+	"mboxname_userpath":  "{configdirectory}",
+	"sharedprefix":       "Shared Folders",
+	"unixhierarchysep":   "yes",
+	"userprefix":         "Other Users",
+	"virtdomains":        "off",
 }
 
 // switches must be boolean words.

@@ -8,6 +8,7 @@ import (
 
 // Header is a cyrus.header, of either form.
 type Header struct {
+	Old       bool   // the form of before 3.6, three lines
 	MboxType  string // letters, "e" for mail; new form only
 	Name      string // internal mailbox name, new form only; of before a RENAME or delayed DELETE where the layout is by name
 	UniqueID  string // empty in ancient files
@@ -42,8 +43,8 @@ func ParseHeader(b []byte) (*Header, error) {
 	return parseOldHeader(rest, len(b))
 }
 
-// parseOldHeader reads the form of before 3.6, three lines: quota root TAB UniqueID; keywords, each with a blank behind it but the last;
-// identifier TAB rights TAB, repeated.
+// parseOldHeader reads the form of before 3.6, three lines: quota root TAB UniqueID; keywords, each with a blank behind it, the last
+// perhaps without; identifier TAB rights TAB, repeated.
 func parseOldHeader(b []byte, end int) (*Header, error) {
 	first, b, ok := cutLine(b, true)
 	flags, b, ok := cutLine(b, ok)
@@ -51,19 +52,16 @@ func parseOldHeader(b []byte, end int) (*Header, error) {
 	if !ok {
 		return nil, fmt.Errorf("%w: ends at %d, within its three lines", ErrDamaged, end)
 	}
-	h := new(Header)
+	h := &Header{Old: true}
 	words := strings.Split(first, "\t")
 	h.QuotaRoot = words[0]
 	if len(words) > 1 {
 		h.UniqueID = words[1]
 	}
-	if flags != "" {
-		h.Flags = strings.Split(flags, " ")
-	}
+	h.Flags = withoutUnused(strings.Split(flags, " "))
 	if len(h.Flags) > maxFlags {
 		return nil, fmt.Errorf("%w: %d keywords, there can be %d", ErrDamaged, len(h.Flags), maxFlags)
 	}
-	h.Flags = withoutUnused(h.Flags)
 	words = strings.Split(acl, "\t")
 	for ; len(words) > 1; words = words[2:] {
 		h.ACL = append(h.ACL, ACLEntry{words[0], words[1]})

@@ -1,12 +1,15 @@
 package cyrus
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
+
+	"pgregory.net/rapid"
 )
 
 const motto = headerMagic + "\"a\"\n\tb\n"
@@ -22,14 +25,15 @@ func TestHeader(t *testing.T) {
 		want Header
 	}{
 		"new": {"%(T e N user.alice I 117bb5e9-32 J P-F Q user.alice A %(alice lrs -bob x) U (work $l NIL $m))\n",
-			Header{"e", "user.alice", "117bb5e9-32", "P-F", "user.alice", []string{"work", "$l", "", "$m"}, []ACLEntry{{"alice", "lrs"}, {"-bob", "x"}}}},
+			Header{false, "e", "user.alice", "117bb5e9-32", "P-F", "user.alice", []string{"work", "$l", "", "$m"}, []ACLEntry{{"alice", "lrs"}, {"-bob", "x"}}}},
 		"words of all kinds": {"%(N \"user.a \\\"b\\\" \\\\c\" I {4+}\r\nab\r\n A %(\"group:x y\" {2}\r\nlr) U (a)b \"\" c NIL NIL))",
 			Header{Name: `user.a "b" \c`, UniqueID: "ab\r\n", Flags: []string{"a)b", "", "c"}, ACL: []ACLEntry{{"group:x y", "lr"}}}},
 		"keys of the future": {"%(Z %(a (b (c)) d %(e f)) T el Y () X %() W NIL A %())\n", Header{MboxType: "el"}},
 		"128 keywords":       {"%(U (" + strings.Join(many, " ") + "))\n", Header{Flags: many}},
-		"old":                {"user.alice\t2f6a5b8c4d1e\nwork  $l\nalice\tlrswip\tanyone\tp\t\n", Header{UniqueID: "2f6a5b8c4d1e", QuotaRoot: "user.alice", Flags: []string{"work", "", "$l"}, ACL: []ACLEntry{{"alice", "lrswip"}, {all, "p"}}}},
-		"old, no quota root": {"\t2f6a\n\nanyone\tlr\t\n", Header{UniqueID: "2f6a", ACL: []ACLEntry{{all, "lr"}}}},
-		"ancient":            {"user.alice\n\n\n", Header{QuotaRoot: "user.alice"}},
+		"old":                {"user.alice\t2f6a5b8c4d1e\nwork  $l\nalice\tlrswip\tanyone\tp\t\n", Header{Old: true, UniqueID: "2f6a5b8c4d1e", QuotaRoot: "user.alice", Flags: []string{"work", "", "$l"}, ACL: []ACLEntry{{"alice", "lrswip"}, {all, "p"}}}},
+		"old, no quota root": {"\t2f6a\n\nanyone\tlr\t\n", Header{Old: true, UniqueID: "2f6a", ACL: []ACLEntry{{all, "lr"}}}},
+		"ancient":            {"user.alice\n\n\n", Header{Old: true, QuotaRoot: "user.alice"}},
+		"old, 128 keywords":  {"\ta\n" + strings.Join(many, " ") + " \n\n", Header{Old: true, UniqueID: "a", Flags: many}},
 	} {
 		h, err := ParseHeader([]byte(motto + c.text))
 		if err != nil || !reflect.DeepEqual(*h, c.want) {
@@ -65,21 +69,63 @@ func TestFlagNames(t *testing.T) {
 	}
 }
 
-// dlistText writes a header in the new form, all words quoted.
-func dlistText(h *Header) string {
-	q := func(s string) string { return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"` }
-	text := fmt.Sprintf("%%(T %s N %s I %s J %s Q %s A %%(", q(h.MboxType), q(h.Name), q(h.UniqueID), q(h.JMAPID), q(h.QuotaRoot))
-	var acl, flags []string
-	for _, e := range h.ACL {
-		acl = append(acl, q(e.User)+" "+q(e.Rights))
+// TestHeaderFiles: the headers that real servers wrote are written back as the same bytes.
+func TestHeaderFiles(t *testing.T) {
+	for _, version := range fixtureVersions {
+		file := mustFixture(t, fmt.Sprintf("cyrus.header.v%d", version))
+		h, err := ParseHeader(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b, err := h.Marshal(); err != nil || !bytes.Equal(b, file) {
+			t.Errorf("version %d: %q became %q, %v", version, file, b, err)
+		}
 	}
-	for _, f := range h.Flags {
-		flags = append(flags, q(f))
+	old := motto + "user.alice\t2f6a5b8c4d1e\nwork $l \nalice\tlrswip\tanyone\tp\t\n" // as Cyrus 3.0 writes it
+	h, err := ParseHeader([]byte(old))
+	if err != nil {
+		t.Fatal(err)
 	}
-	return motto + text + strings.Join(acl, " ") + ") U (" + strings.Join(flags, " ") + "))\n"
+	if b, err := h.Marshal(); err != nil || string(b) != headerMagic+headerMotto+strings.TrimPrefix(old, motto) {
+		t.Errorf("%q became %q, %v", old, b, err)
+	}
 }
 
-// FuzzParseHeader: what parses is the same when it is written in the new form and read again.
+// TestHeaderWritten: a header that is written is the header that is read, in both forms, and what a form cannot hold is refused.
+func TestHeaderWritten(t *testing.T) {
+	word := rapid.StringMatching(`[a-z$(){}"\\%*NIL \x00\t\r\né]{0,6}`)
+	rapid.Check(t, func(t *rapid.T) {
+		h := &Header{Old: rapid.Bool().Draw(t, "old"), UniqueID: word.Draw(t, "id"), QuotaRoot: word.Draw(t, "root"),
+			Flags: withoutUnused(rapid.SliceOfN(word, 0, 5).Draw(t, "flags"))}
+		if !h.Old {
+			h.MboxType, h.Name, h.JMAPID = word.Draw(t, "type"), word.Draw(t, "name"), word.Draw(t, "jmapid")
+		}
+		for range rapid.IntRange(0, 3).Draw(t, "entries") {
+			h.ACL = append(h.ACL, ACLEntry{word.Draw(t, "user"), word.Draw(t, "rights")})
+		}
+		ends := "\r\n\x00"
+		if h.Old {
+			ends = "\t\n\x00"
+		}
+		held := !strings.ContainsAny(h.MboxType+h.Name+h.UniqueID+h.JMAPID+h.QuotaRoot+strings.Join(h.Flags, "")+fmt.Sprint(h.ACL), ends)
+		held = held && (!h.Old || !strings.Contains(strings.Join(h.Flags, ""), " ") && !strings.HasPrefix(h.QuotaRoot, "%"))
+		b, err := h.Marshal()
+		if held != (err == nil) {
+			t.Fatalf("%+v: %v", h, err)
+		}
+		if err != nil {
+			return
+		}
+		if again, err := ParseHeader(b); err != nil || !reflect.DeepEqual(h, again) {
+			t.Fatalf("%+v became %+v, %v", h, again, err)
+		}
+	})
+	if b, err := (&Header{Flags: append(make([]string, maxFlags), "k")}).Marshal(); err == nil {
+		t.Errorf("129 keywords: %q", b)
+	}
+}
+
+// FuzzParseHeader: what parses, and can be written, is the same when it is read again.
 func FuzzParseHeader(f *testing.F) {
 	for _, text := range []string{"%(T e N user.a I x A %(a lrs) U (k NIL j))\n", "q\tid\nk  j\na\tlrs\t\n", "%(Z (a %(b c)) N {1}\r\nx)", "%(N \"a\\\"\")"} {
 		f.Add([]byte(motto + text))
@@ -92,7 +138,11 @@ func FuzzParseHeader(f *testing.F) {
 			}
 			return
 		}
-		again, err := ParseHeader([]byte(dlistText(h)))
+		written, err := h.Marshal()
+		if err != nil {
+			return
+		}
+		again, err := ParseHeader(written)
 		if err != nil || !reflect.DeepEqual(h, again) {
 			t.Fatalf("%+v became %+v, %v", h, again, err)
 		}

@@ -52,7 +52,7 @@ func TestNames(t *testing.T) {
 // archivedOf is the inverse of TreePath, for the archive of a user.
 func archivedOf(path []string, user string) string {
 	var parts []string
-	if path[0] == deletedFolder {
+	if path[0] == DeletedFolder {
 		parts, path = []string{deletedPrefix, userPrefix, user}, path[1:]
 	}
 	unescape := strings.NewReplacer("%25", "%", "%2F", "/", "%00", "\x00")
@@ -74,7 +74,7 @@ func checkTree(t interface{ Fatalf(string, ...any) }, archived string) {
 		if c == "" || c == "." || c == ".." || len(c) > 255 || strings.ContainsAny(c, "/\x00") {
 			t.Fatalf("%q: component %q", archived, c)
 		}
-		if c[0] == '.' && (n > 0 || c != deletedFolder) {
+		if c[0] == '.' && (n > 0 || c != DeletedFolder) {
 			t.Fatalf("%q: %q is a name of ours", archived, c)
 		}
 	}

@@ -73,6 +73,21 @@ func (c *Config) tails(m Mailbox) (dir, lock string, err error) {
 	return dir, lock, err
 }
 
+// UserLocks are what the lock of a user may be called: in 3.6 by the user's id, in later versions by the INBOX.
+//
+// cyrus: imap/user.c _namelock_name_from_userid
+func (c *Config) UserLocks(user string) ([]string, error) {
+	var paths []string
+	for _, name := range []Name{Name(strings.ReplaceAll(user, ".", "^")), c.Inbox(user)} {
+		tail, err := c.nameTail("*U*" + name)
+		if err != nil {
+			return nil, err
+		}
+		paths = append(paths, filepath.Join(c.Get("mboxname_lockpath"), tail+".lock"))
+	}
+	return paths, nil
+}
+
 // idTail is a path by UniqueID: uuid/2/n/2nbaz….
 //
 // cyrus: imap/mboxname.c mboxname_id_hash

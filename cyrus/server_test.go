@@ -59,6 +59,14 @@ func checkServer(t *testing.T, l *cyruslab.Lab) {
 		if i < 0 {
 			t.Fatalf("%s has no INBOX", u)
 		}
+		if name := c.Admin(list[i].Name); name != l.AdminName(u) {
+			t.Errorf("the administrator knows the INBOX of %s as %s, not %s", u, l.AdminName(u), name)
+		}
+		locks, err := c.UserLocks(u)
+		cyruslab.Must(t, err)
+		if !slices.ContainsFunc(locks, func(path string) bool { _, err := os.Stat(path); return err == nil }) {
+			t.Errorf("%s has no lock of %q", u, locks)
+		}
 		files := c.UserFiles(u, &list[i])
 		mustExist(t, files["sub"], u)
 		if !strings.Contains(u, "@") {

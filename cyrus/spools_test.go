@@ -86,6 +86,9 @@ func mustOpen(t *testing.T, c *cyrus.Config, m cyrus.Mailbox) mailbox {
 	if err != nil {
 		t.Fatalf("%s: %v", p.Header, err)
 	}
+	if out, err := h.Marshal(); err != nil || !bytes.Equal(out, header) {
+		t.Errorf("%s: written back, it is another file, %v", p.Header, err)
+	}
 	file := mustRead(t, p.Index)
 	ix, err := cyrus.ParseIndex(file)
 	if err != nil {

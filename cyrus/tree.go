@@ -3,7 +3,8 @@ package cyrus
 import "strings"
 
 const (
-	deletedFolder = ".deleted"
+	// DeletedFolder is the top of the paths of what the server keeps as deleted.
+	DeletedFolder = ".deleted"
 	maxComponent  = 255 // bytes of a file name on Linux: NAME_MAX
 )
 
@@ -17,7 +18,7 @@ func TreePath(archived string) []string {
 	parts := strings.Split(archived, ".")
 	var path []string
 	if len(parts) > 3 && parts[0] == deletedPrefix && parts[1] == userPrefix {
-		path, parts = []string{deletedFolder}, parts[3:]
+		path, parts = []string{DeletedFolder}, parts[3:]
 	}
 	for _, p := range parts {
 		path = appendComponent(path, p)

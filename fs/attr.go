@@ -9,7 +9,9 @@ import (
 
 // GetAttr is stat of a node that the kernel knows.
 func (f *FS) GetAttr(cancel <-chan struct{}, in *fuse.GetAttrIn, out *fuse.AttrOut) fuse.Status {
-	e, err := f.stat(interrupt(cancel), in.NodeId)
+	r := newRequest(cancel)
+	defer r.close()
+	e, err := f.stat(r, in.NodeId)
 	if err != nil {
 		return f.errno(err, in.NodeId)
 	}
@@ -19,14 +21,14 @@ func (f *FS) GetAttr(cancel <-chan struct{}, in *fuse.GetAttrIn, out *fuse.AttrO
 }
 
 // stat returns a node's entry, without its name.
-func (f *FS) stat(ctx interrupt, id uint64) (entry, error) {
+func (f *FS) stat(ctx *request, id uint64) (entry, error) {
 	n, ok := decode(id)
 	if !ok {
 		return entry{}, errStale
 	}
 	switch n.kind {
 	case kindRoot:
-		return f.rootEntry(), nil
+		return f.topEntry("", n.id)
 	case kindUser:
 		s, err := f.users.slot(n.slot)
 		if err != nil {
@@ -47,7 +49,7 @@ func (f *FS) stat(ctx interrupt, id uint64) (entry, error) {
 		r, err := u.run(n.run)
 		return entry{node: id, mode: syscall.S_IFLNK, nlink: 1, size: int64(len(r.Date)), mtime: r.Begun.Unix(), ttl: soon}, err
 	}
-	t, err := f.tree(u, n.run)
+	t, err := f.tree(u, n)
 	if err != nil {
 		return entry{}, err
 	}
@@ -62,12 +64,12 @@ func (f *FS) stat(ctx interrupt, id uint64) (entry, error) {
 				return specialEntry(t, n.slot, name)
 			}
 		}
-	case kindUnique:
-		for _, l := range t.unique {
-			if l.folder == n.id {
-				return linkEntry(t, n.slot, l)
-			}
+	case kindLink:
+		l, err := t.link(n.id)
+		if err != nil {
+			return entry{}, err
 		}
+		return linkEntry(t, n.slot, l)
 	}
 	return entry{}, errStale
 }
@@ -84,8 +86,8 @@ func (f *FS) place(u *user, id uint64, n node) (place, error) {
 		}
 		return place{m.Tar, m.Size, m.InternalDate}, err
 	}
-	if _, p := f.listed(id); p != nil {
-		return place{n.id, p.size, p.mtime}, nil
+	if l, i := f.listed(id); l != nil {
+		return place{n.id, l.files[i].size, l.files[i].mtime}, nil
 	}
 	m, ok, err := u.index.FileAt(n.id)
 	if err != nil || ok {

@@ -11,7 +11,8 @@
 //     folder: their entries and attributes live for a second.
 //   - st_ino is the d_ino that a listing shows, and grows with the place in the archive.
 //   - OPEN and OPENDIR are answered ENOSYS: the kernel then opens files without asking and keeps what it has read.
+//   - What is handed to the kernel unasked (ahead.go) is what a READ would answer, and nothing of a damaged member.
 //   - An error is logged where it becomes an errno (errno.go), with the user, date, folder and UID; no one panics.
 //
-// Locks: users.mu, lru.mu, root.mu and hints; none is held while another is taken, nor across I/O.
+// Locks: users.mu, lru.mu, root.mu, walk.mu and hints; none is held while another is taken, nor across I/O.
 package fs

@@ -77,7 +77,7 @@ func immutable(id uint64) bool {
 
 // fill answers a lookup.
 func (f *FS) fill(e entry, out *fuse.EntryOut) {
-	*out = fuse.EntryOut{NodeId: e.node}
+	*out = fuse.EntryOut{NodeId: e.node, Generation: f.generation}
 	out.SetEntryTimeout(e.ttl)
 	out.SetAttrTimeout(attrTTL(e.node))
 	f.attr(e, &out.Attr)

@@ -94,8 +94,8 @@ func (f *FS) describe(id uint64) string {
 // first.
 func (f *FS) locate(u *user, id uint64, n node) (words []string) {
 	at, uid := n, uint32(0)
-	if l, p := f.listed(id); l != nil {
-		at, uid = l.node, p.uid
+	if l, i := f.listed(id); l != nil {
+		at, uid = l.node, l.files[i].uid
 	} else if n.kind == kindContent {
 		holders, err := u.index.Holders(n.id, n.id+1)
 		if err != nil || len(holders) == 0 {
@@ -103,7 +103,7 @@ func (f *FS) locate(u *user, id uint64, n node) (words []string) {
 		}
 		h := holders[0]
 		at, uid = node{kind: kindDir, run: h.First, id: -1}, h.UID
-		if t, err := f.tree(u, h.First); err == nil {
+		if t, err := f.tree(u, at); err == nil {
 			for _, d := range t.dirs {
 				if d.folder == h.Folder && h.Folder != 0 {
 					at.id = d.id
@@ -111,8 +111,8 @@ func (f *FS) locate(u *user, id uint64, n node) (words []string) {
 			}
 		}
 	}
-	if t, err := f.tree(u, at.run); err == nil {
-		words = append(words, t.run.Date)
+	if t, err := f.tree(u, at); err == nil {
+		words = append(words, t.name())
 		if d := t.dirs[at.id]; at.kind == kindDir && d != nil && d.parent != nil {
 			words = append(words, strconv.Quote(d.path()))
 		}

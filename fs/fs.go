@@ -1,7 +1,9 @@
 package fs
 
 import (
+	"errors"
 	"log"
+	"math/rand/v2"
 	"time"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -20,6 +22,8 @@ type Options struct {
 	UID, GID   uint32         // that own everything
 	Umask      uint32
 	Expunged   bool // show messages that the date's index has as expunged
+	UTF8       bool // folders have their names in UTF-8, not in modified UTF-7
+	Snapshots  bool // dates above users: snapshots.go
 	Log        *log.Logger
 }
 
@@ -41,15 +45,20 @@ const (
 
 // FS serves a store. It implements fuse.RawFileSystem.
 type FS struct {
-	opts     Options
-	started  time.Time
-	users    *users
-	root     root
-	trees    *lru[treeKey, *tree]
-	listings *lru[uint64, *listing] // by node id
-	listers  singleflight.Group
-	members  *archive.Cache
-	reported *lru[string, struct{}]
+	opts    Options
+	started time.Time
+	// generation tells this mount's nodes from another's: slots are given in the order in which users are looked at, and a file
+	// handle (open_by_handle_at, NFS) can outlive a mount.
+	generation uint64
+	users      *users
+	root       root
+	trees      *lru[treeKey, *tree]
+	listings   *lru[uint64, *listing] // by node id
+	listers    singleflight.Group
+	members    *archive.Cache
+	reported   *lru[string, struct{}]
+	ahead      ahead
+	stretches  *lru[uint64, *listing] // of the archive, by their first file: for read-ahead only, they know no names
 }
 
 var _ fuse.RawFileSystem = (*FS)(nil)
@@ -57,21 +66,28 @@ var _ fuse.RawFileSystem = (*FS)(nil)
 // New makes the file system. Nothing in the store is opened yet.
 func New(opts Options) *FS {
 	f := &FS{
-		opts:     opts,
-		started:  time.Now(),
-		trees:    newLRU[treeKey, *tree](maxTrees, maxDirs),
-		listings: newLRU[uint64, *listing](maxListings, maxListed),
-		members:  archive.NewCache(opts.CacheBytes),
-		reported: newLRU[string, struct{}](maxReported, maxReported),
+		opts:       opts,
+		started:    time.Now(),
+		generation: rand.Uint64(),
+		trees:      newLRU[treeKey, *tree](maxTrees, maxDirs),
+		listings:   newLRU[uint64, *listing](maxListings, maxListed),
+		members:    archive.NewCache(opts.CacheBytes),
+		stretches:  newLRU[uint64, *listing](maxStretches, maxStretches),
+		reported:   newLRU[string, struct{}](maxReported, maxReported),
 	}
+	f.ahead.group.SetLimit(maxAside)
 	f.users = newUsers(opts.Store, f.open)
 	return f
 }
 
-// Close closes all archives and indexes. No request may be under way.
-func (f *FS) Close() error { return f.users.close() }
+// Close closes all archives and indexes. No request may be under way, and the mount must have ended.
+func (f *FS) Close() error {
+	return errors.Join(f.ahead.group.Wait(), f.users.close())
+}
 
-func (f *FS) String() string    { return "backupfs" }
-func (f *FS) SetDebug(bool)     {}
-func (f *FS) Init(*fuse.Server) {}
-func (f *FS) OnUnmount()        {}
+func (f *FS) String() string { return "backupfs" }
+func (f *FS) SetDebug(bool)  {}
+func (f *FS) OnUnmount()     {}
+
+// Init is called when the mount is there, before the first request.
+func (f *FS) Init(server *fuse.Server) { f.ahead.server = server }

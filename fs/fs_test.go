@@ -134,7 +134,7 @@ func TestListingPieces(t *testing.T) {
 		want int
 	}{
 		{rootID, 2 + 31},
-		{mustLookup(t, f, rootID, "brong").NodeId, 2 + 2},
+		{mustLookup(t, f, rootID, "brong").NodeId, 2 + 4},
 		{mustLookup(t, f, rootID, "brong", "2009-09-28").NodeId, 2 + 1 + 2},
 		{mustLookup(t, f, rootID, "brong", "2009-09-28", ".uniqueid").NodeId, 2 + 31},
 		{mustLookup(t, f, rootID, "brong", "2009-09-28", "INBOX").NodeId, 2 + 1 + 2 + 30},
@@ -275,14 +275,52 @@ func TestNewArchive(t *testing.T) {
 	if got, st := read(f, old, 100, 0); got != "old" {
 		t.Errorf("from the old archive: %q, %v", got, st)
 	}
-	for _, o := range f.users.open {
-		o.used = o.used.Add(-rest)
+	for _, c := range []struct {
+		after time.Duration
+		st    fuse.Status
+	}{{rest, fuse.OK}, {restReplaced, fuse.Status(syscall.ESTALE)}} {
+		for _, o := range f.users.open {
+			o.used = o.used.Add(-c.after)
+		}
+		f.users.tidied = time.Time{}
+		read(f, fresh, 100, 0)
+		if _, st := read(f, old, 100, 0); st != c.st {
+			t.Errorf("from the old archive, after %v: %v", c.after, st)
+		}
 	}
-	f.users.tidied = time.Time{}
-	read(f, fresh, 100, 0)
-	if _, st := read(f, old, 100, 0); st != fuse.Status(syscall.ESTALE) {
-		t.Errorf("from the old archive, after a rest: %v", st)
+}
+
+// TestReplacedMeanwhile: who comes to an archive that was replaced a moment ago, before anybody noticed, is sent to look again.
+func TestReplacedMeanwhile(t *testing.T) {
+	f := newFS(t)
+	u := mustArchive(t, f, "brong", oneRun("old"))
+	was, err := u.Archive()
+	if err != nil {
+		t.Fatal(err)
 	}
+	s, err := f.users.lookup("brong")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(u.Dir, "backupdata-2000000000.tar.gz")
+	if err := errors.Join(os.Rename(was, path), index.Rebuild(t.Context(), path, u.Index(), nil)); err != nil {
+		t.Fatal(err)
+	}
+	f.users.mu.Lock()
+	s.checked = time.Now().Add(time.Hour) // nobody looks
+	f.users.mu.Unlock()
+	if _, err := f.users.acquire(t.Context(), s.num); !errors.Is(err, errStale) {
+		t.Errorf("%v", err)
+	}
+	now, err := f.users.lookup("brong")
+	if err != nil || now == s {
+		t.Fatal(now, err)
+	}
+	open, err := f.users.acquire(t.Context(), now.num)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.users.release(open)
 }
 
 // TestIncomplete: an archive without a complete run is an empty folder, and so is one that is gone no folder.

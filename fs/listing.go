@@ -7,18 +7,20 @@ import (
 	"strconv"
 	"syscall"
 
+	"backupfs/history"
 	"backupfs/index"
 )
 
-// listing is what one directory of a date holds. Files come first, by node id, which is their order in the archive: a
+// listing is what one directory of a date, or of a view, holds. Files come first, by node id, which is their order in the archive: a
 // program that walks the folder, or sorts by inode, reads the archive forward.
 type listing struct {
 	node node // the directory
 	// parent is the inode of the directory above.
 	parent uint64
 	files  []file
-	names  []string // of meta files
+	names  []string // what the names of files end with; the first is empty
 	rest   []entry  // directories and links
+	walk   walk
 }
 
 // file is a message or meta file.
@@ -27,7 +29,7 @@ type file struct {
 	size  int64
 	mtime int64
 	uid   uint32 // 0: a meta file
-	name  int32  // of a meta file, in names
+	name  int32  // in names: of a meta file, all of it; of a message that is gone, the date behind the UID
 }
 
 func (l *listing) len() int { return len(l.files) + len(l.rest) }
@@ -37,31 +39,27 @@ func (l *listing) at(i int) entry {
 		return l.rest[i-len(l.files)]
 	}
 	p := &l.files[i]
-	e := fileEntry("", p.node, p.size, p.mtime)
+	name := l.names[p.name]
 	if p.uid != 0 {
-		e.name = messageName(p.uid)
-	} else {
-		e.name = l.names[p.name]
+		name = messageName(p.uid) + name
 	}
-	return e
+	return fileEntry(name, p.node, p.size, p.mtime)
 }
 
-// file returns the file of a node id, nil if it is not here.
-func (l *listing) file(id uint64) *file {
-	i, ok := slices.BinarySearchFunc(l.files, id, func(p file, id uint64) int { return cmp.Compare(p.node, id) })
-	if !ok {
-		return nil
-	}
-	return &l.files[i]
+// find returns the number of the file with a node id.
+func (l *listing) find(id uint64) (i int, ok bool) {
+	return slices.BinarySearchFunc(l.files, id, func(p file, id uint64) int { return cmp.Compare(p.node, id) })
 }
 
-// listed finds a file in the listings that are in memory; nil if it is in none.
-func (f *FS) listed(id uint64) (l *listing, p *file) {
-	l, ok := f.listings.find(func(_ uint64, l *listing) bool { return l.file(id) != nil })
-	if !ok {
-		return nil, nil
-	}
-	return l, l.file(id)
+// listed finds a file in the listings that are in memory: l.files[i]. l is nil if it is in none.
+func (f *FS) listed(id uint64) (l *listing, i int) { return lists(f.listings, id) }
+
+func lists(kept *lru[uint64, *listing], id uint64) (l *listing, i int) {
+	l, _ = kept.find(func(_ uint64, l *listing) (ok bool) {
+		i, ok = l.find(id)
+		return ok
+	})
+	return l, i
 }
 
 // listing returns what a directory of a date holds.
@@ -78,11 +76,11 @@ func (f *FS) listing(u *user, id uint64, n node) (*listing, error) {
 }
 
 func (f *FS) list(u *user, id uint64, n node) (*listing, error) {
-	t, err := f.tree(u, n.run)
+	t, err := f.tree(u, n)
 	if err != nil {
 		return nil, err
 	}
-	l := &listing{node: n}
+	l := &listing{node: n, names: []string{""}, walk: newWalk()}
 	switch n.kind {
 	case kindDir:
 		err = f.listDir(u, t, l)
@@ -105,31 +103,9 @@ func (f *FS) listDir(u *user, t *tree, l *listing) error {
 	if d == nil {
 		return errStale
 	}
-	l.parent = userInode(u.slot.folder.Name)
+	l.parent = f.above(u, t.run)
 	if d.parent != nil {
-		l.parent, _ = node{kind: kindDir, slot: n.slot, run: n.run, id: d.parent.id}.encode() // it led here
-	}
-	if d.folder != 0 {
-		for m, err := range u.index.Messages(d.folder, n.run) {
-			if err != nil {
-				return err
-			}
-			if !f.shown(m) {
-				continue
-			}
-			id, err := messageNode(n.slot, m)
-			if err != nil {
-				return fmt.Errorf("message %d: %w", m.UID, err)
-			}
-			l.files = append(l.files, file{node: id, size: m.Size, mtime: m.InternalDate, uid: m.UID})
-		}
-		metas, err := u.index.Metas(d.folder, n.run)
-		if err != nil {
-			return err
-		}
-		if err := l.addMetas(metas, metaName); err != nil {
-			return err
-		}
+		l.parent, _ = node{kind: kindDir, slot: n.slot, run: n.run, view: n.view, id: d.parent.id}.encode() // it led here
 	}
 	for _, c := range d.children {
 		e, err := dirEntry(t, n.slot, c)
@@ -137,6 +113,14 @@ func (f *FS) listDir(u *user, t *tree, l *listing) error {
 			return err
 		}
 		l.rest = append(l.rest, e)
+	}
+	if t.past != nil {
+		return f.listPast(u, t, d, l)
+	}
+	if d.folder != 0 {
+		if err := f.listFolder(u, d.folder, l); err != nil {
+			return err
+		}
 	}
 	if n.id == 0 {
 		for _, name := range specialNames {
@@ -150,6 +134,48 @@ func (f *FS) listDir(u *user, t *tree, l *listing) error {
 	return nil
 }
 
+// listFolder adds the messages and meta files of a folder at a date.
+func (f *FS) listFolder(u *user, folder int64, l *listing) error {
+	for m, err := range u.index.Messages(folder, l.node.run) {
+		if err != nil {
+			return err
+		}
+		if !f.shown(m) {
+			continue
+		}
+		if err := l.addMessage(m, 0); err != nil {
+			return err
+		}
+	}
+	metas, err := u.index.Metas(folder, l.node.run)
+	if err != nil {
+		return err
+	}
+	return l.addMetas(metas, metaName)
+}
+
+// addMessage adds a message's file; name is what stands behind its UID, in names.
+func (l *listing) addMessage(m index.Message, name int32) error {
+	id, err := messageNode(l.node.slot, m)
+	if err != nil {
+		return fmt.Errorf("message %d: %w", m.UID, err)
+	}
+	l.files = append(l.files, file{node: id, size: m.Size, mtime: m.InternalDate, uid: m.UID, name: name})
+	return nil
+}
+
+// addLinks adds the links of a directory.
+func (l *listing) addLinks(t *tree, in *dir) error {
+	for link := range t.linksIn(in) {
+		e, err := linkEntry(t, l.node.slot, link)
+		if err != nil {
+			return err
+		}
+		l.rest = append(l.rest, e)
+	}
+	return nil
+}
+
 func (f *FS) listSpecial(u *user, t *tree, l *listing) error {
 	l.parent, _ = node{kind: kindDir, slot: l.node.slot, run: l.node.run}.encode()
 	if l.node.id == specialMeta {
@@ -159,14 +185,7 @@ func (f *FS) listSpecial(u *user, t *tree, l *listing) error {
 		}
 		return l.addMetas(metas, fileName)
 	}
-	for _, link := range t.unique {
-		e, err := linkEntry(t, l.node.slot, link)
-		if err != nil {
-			return err
-		}
-		l.rest = append(l.rest, e)
-	}
-	return nil
+	return l.addLinks(t, nil)
 }
 
 func (l *listing) addMetas(metas []index.Meta, show func(string) bool) error {
@@ -184,10 +203,9 @@ func (l *listing) addMetas(metas []index.Meta, show func(string) bool) error {
 	return nil
 }
 
-// shown reports whether a message is in the tree: the server had a file for it, and IMAP showed it, or it is asked for. What
-// is lost is shown, too, and cannot be read.
+// shown reports whether a message is in the tree: IMAP showed it, or it is asked for.
 func (f *FS) shown(m index.Message) bool {
-	return (m.Tar >= 0 || m.Lost) && (!m.Expunged || f.opts.Expunged)
+	return history.Kept(m) && (!m.Expunged || f.opts.Expunged)
 }
 
 // fits encodes a node, or says that it does not fit.
@@ -222,11 +240,11 @@ func metaEntry(slot uint32, m index.Meta) (entry, error) {
 // dirEntry is a directory of a date. Its mtime is that of the run: which of its messages is the newest would have to be
 // asked of each folder that is only passed by.
 func dirEntry(t *tree, slot uint32, d *dir) (entry, error) {
-	id, err := fits(node{kind: kindDir, slot: slot, run: t.run.Run.Run, id: d.id})
+	id, err := fits(node{kind: kindDir, slot: slot, run: t.run.Run.Run, view: t.view, id: d.id})
 	e := entry{name: d.name, node: id, mode: syscall.S_IFDIR, nlink: 2 + uint32(len(d.children)),
 		mtime: t.run.Begun.Unix(), ttl: forever}
 	if d.id == 0 {
-		e.nlink = 1 // as in user.date
+		e.nlink = 1 // as in user.top
 	}
 	return e, err
 }
@@ -243,7 +261,7 @@ func specialEntry(t *tree, slot uint32, name string) (entry, error) {
 }
 
 func linkEntry(t *tree, slot uint32, l link) (entry, error) {
-	id, err := fits(node{kind: kindUnique, slot: slot, run: t.run.Run.Run, id: l.folder})
+	id, err := fits(node{kind: kindLink, slot: slot, run: t.run.Run.Run, view: t.view, id: l.id})
 	return entry{name: l.name, node: id, mode: syscall.S_IFLNK, nlink: 1, size: int64(len(l.target)),
 		mtime: t.run.Begun.Unix(), ttl: forever}, err
 }

@@ -1,8 +1,6 @@
 package fs
 
 import (
-	"slices"
-
 	"github.com/hanwen/go-fuse/v2/fuse"
 
 	"backupfs/internal/store"
@@ -10,7 +8,9 @@ import (
 
 // Lookup finds a name in a directory.
 func (f *FS) Lookup(cancel <-chan struct{}, header *fuse.InHeader, name string, out *fuse.EntryOut) fuse.Status {
-	e, err := f.lookup(interrupt(cancel), header.NodeId, name)
+	r := newRequest(cancel)
+	defer r.close()
+	e, err := f.lookup(r, header.NodeId, name)
 	if err == errNoEntry && immutable(header.NodeId) {
 		// That the name is not there is true for ever as well.
 		*out = fuse.EntryOut{}
@@ -24,7 +24,7 @@ func (f *FS) Lookup(cancel <-chan struct{}, header *fuse.InHeader, name string, 
 	return fuse.OK
 }
 
-func (f *FS) lookup(ctx interrupt, id uint64, name string) (entry, error) {
+func (f *FS) lookup(ctx *request, id uint64, name string) (entry, error) {
 	n, ok := decode(id)
 	if !ok {
 		return entry{}, errStale
@@ -33,15 +33,7 @@ func (f *FS) lookup(ctx interrupt, id uint64, name string) (entry, error) {
 		return entry{}, errLong
 	}
 	if n.kind == kindRoot {
-		plain, err := store.Unescape(name)
-		if err != nil {
-			return entry{}, errNoEntry
-		}
-		s, err := f.users.lookup(plain)
-		if err != nil {
-			return entry{}, err
-		}
-		return f.userEntry(s), nil
+		return f.lookupTop(ctx, n, name)
 	}
 	u, err := f.users.acquire(ctx, n.slot)
 	if err != nil {
@@ -53,8 +45,10 @@ func (f *FS) lookup(ctx interrupt, id uint64, name string) (entry, error) {
 		if i, ok := u.dates[name]; ok {
 			return u.date(i), nil
 		}
-		if name == latestName && len(u.runs) > 0 {
-			return u.latest(), nil
+		for _, e := range u.newest() {
+			if e.name == name {
+				return e, nil
+			}
 		}
 		return entry{}, errNoEntry
 	case kindDir:
@@ -65,15 +59,30 @@ func (f *FS) lookup(ctx interrupt, id uint64, name string) (entry, error) {
 	return entry{}, errNotDir
 }
 
+func (f *FS) lookupUser(name string) (entry, error) {
+	plain, err := store.Unescape(name)
+	if err != nil {
+		return entry{}, errNoEntry
+	}
+	s, err := f.users.lookup(plain)
+	if err != nil {
+		return entry{}, err
+	}
+	return f.userEntry(s), nil
+}
+
 // lookupDir asks the index for one message; the listing is for those who read all.
 func (f *FS) lookupDir(u *user, n node, name string) (entry, error) {
-	t, err := f.tree(u, n.run)
+	t, err := f.tree(u, n)
 	if err != nil {
 		return entry{}, err
 	}
 	d := t.dirs[n.id]
 	if d == nil {
 		return entry{}, errStale
+	}
+	if t.past != nil {
+		return f.lookupPast(u, t, d, n.slot, name)
 	}
 	if uid, ok := messageUID(name); ok && d.folder != 0 {
 		m, ok, err := u.index.Message(d.folder, n.run, uid)
@@ -103,15 +112,20 @@ func (f *FS) lookupSpecial(u *user, n node, name string) (entry, error) {
 	if n.id == specialMeta {
 		return f.lookupMeta(u, n, 0, name)
 	}
-	t, err := f.tree(u, n.run)
+	t, err := f.tree(u, n)
 	if err != nil {
 		return entry{}, err
 	}
-	i := slices.IndexFunc(t.unique, func(l link) bool { return l.name == name })
-	if i < 0 {
-		return entry{}, errNoEntry
+	return lookupLink(t, nil, n.slot, name)
+}
+
+func lookupLink(t *tree, in *dir, slot uint32, name string) (entry, error) {
+	for l := range t.linksIn(in) {
+		if l.name == name {
+			return linkEntry(t, slot, l)
+		}
 	}
-	return linkEntry(t, n.slot, t.unique[i])
+	return entry{}, errNoEntry
 }
 
 func (f *FS) lookupMeta(u *user, n node, folder int64, name string) (entry, error) {

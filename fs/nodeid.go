@@ -8,7 +8,8 @@ const (
 	slotBits    = 20
 	payloadBits = 40
 	runBits     = 16 // a run a day for 179 years
-	idBits      = 24 // of a directory or a folder, beside a run
+	viewBits    = 2  // beside a run
+	idBits      = 22 // of a directory or a folder, beside a run and a view
 
 	rootID = 1 // FUSE says so
 )
@@ -17,14 +18,14 @@ type kind uint8
 
 // The kinds are below 8, so that an inode number is positive in any program's eyes.
 const (
-	kindRoot    kind = iota
-	kindUser         // a user's folder
-	kindDir          // run, directory of the index at that date; 0 is the date itself
-	kindSpecial      // run, one of the directories below
-	kindLatest       // run that the link "latest" leads to
-	kindUnique       // run, folder that the link .uniqueid/<id> leads to
-	kindContent      // a file, by the place of its bytes: the same in all dates that have it
-	kindMessage      // a row of the index: a message whose date is not the one that is stored beside its bytes
+	kindRoot    kind = iota // a directory above the users: see snapshots.go
+	kindUser                // a user's folder
+	kindDir                 // run, view, directory in its tree; 0 is the top
+	kindSpecial             // run, one of the directories below
+	kindLatest              // run that the link "latest" leads to
+	kindLink                // run, view, link in its tree
+	kindContent             // a file, by the place of its bytes: the same in all dates that have it
+	kindMessage             // a row of the index: a message whose date is not the one that is stored beside its bytes
 )
 
 // The directories of a date that the index does not know.
@@ -33,11 +34,21 @@ const (
 	specialUnique = 2 // .uniqueid
 )
 
-// node is a node id taken apart. id is the directory, special, folder, row, or the offset of the content in the tar.
+// view is what a tree shows of the runs up to one: see view.go.
+type view uint8
+
+const (
+	viewDate    view = iota // that run alone
+	viewAll                 // all messages
+	viewDeleted             // those that the run does not have any more
+)
+
+// node is a node id taken apart. id is the directory, special, link, row, or the offset of the content in the tar.
 type node struct {
 	kind kind
 	slot uint32
 	run  int
+	view view
 	id   int64
 }
 
@@ -46,17 +57,20 @@ const blockSize = 512
 
 // encode returns the node id; ok is false if a number does not fit.
 func (n node) encode() (id uint64, ok bool) {
-	if n.slot >= 1<<slotBits || n.run < 0 || n.id < 0 {
+	inTree := n.kind == kindDir || n.kind == kindLink
+	if n.slot >= 1<<slotBits || n.run < 0 || n.id < 0 || n.view != viewDate && !inTree || n.view > viewDeleted {
 		return 0, false
 	}
 	var payload uint64
 	switch n.kind {
 	case kindRoot:
-		return rootID, n == node{}
+		id = uint64(n.id) + rootID
+		return id, n == node{id: n.id} && id < 1<<payloadBits
 	case kindUser:
 		ok = n.run == 0 && n.id == 0
-	case kindDir, kindSpecial, kindUnique:
-		payload, ok = uint64(n.run)<<idBits|uint64(n.id), n.run < 1<<runBits && n.id < 1<<idBits
+	case kindDir, kindSpecial, kindLink:
+		payload = uint64(n.run)<<(viewBits+idBits) | uint64(n.view)<<idBits | uint64(n.id)
+		ok = n.run < 1<<runBits && n.id < 1<<idBits
 	case kindLatest:
 		payload, ok = uint64(n.run), n.run < 1<<runBits && n.id == 0
 	case kindContent:
@@ -70,15 +84,14 @@ func (n node) encode() (id uint64, ok bool) {
 
 // decode takes a node id apart; ok is false for one that encode does not make.
 func decode(id uint64) (n node, ok bool) {
-	if id == rootID {
-		return node{}, true
-	}
 	n = node{kind: kind(id >> (slotBits + payloadBits)), slot: uint32(id >> payloadBits & (1<<slotBits - 1))}
 	payload := id & (1<<payloadBits - 1)
 	switch n.kind {
+	case kindRoot:
+		n.id = int64(payload) - rootID
 	case kindUser:
-	case kindDir, kindSpecial, kindUnique:
-		n.run, n.id = int(payload>>idBits), int64(payload&(1<<idBits-1))
+	case kindDir, kindSpecial, kindLink:
+		n.run, n.view, n.id = int(payload>>(viewBits+idBits)), view(payload>>idBits&(1<<viewBits-1)), int64(payload&(1<<idBits-1))
 	case kindLatest:
 		n.run = int(payload)
 	case kindContent:
@@ -87,7 +100,7 @@ func decode(id uint64) (n node, ok bool) {
 		n.id = int64(payload)
 	}
 	back, ok := n.encode()
-	return n, ok && n.kind != kindRoot && back == id
+	return n, ok && back == id
 }
 
 // userInode is the inode number of a user's folder: kind and 60 bits of the name's SHA-1. It is not the node id, so that

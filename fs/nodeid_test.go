@@ -15,6 +15,7 @@ func anyNode(t *rapid.T, k kind) node {
 		kind: k,
 		slot: uint32(max(0, near(slotBits).Draw(t, "slot"))),
 		run:  int(near(runBits).Draw(t, "run")),
+		view: view(rapid.IntRange(0, 1<<viewBits).Draw(t, "view")),
 		id:   rapid.OneOf(near(idBits), near(payloadBits)).Draw(t, "id"),
 	}
 	if rapid.Bool().Draw(t, "block") {
@@ -26,14 +27,16 @@ func anyNode(t *rapid.T, k kind) node {
 // TestNodeID: what fits comes back as it was, so no two nodes share an id; what does not fit is refused.
 func TestNodeID(t *testing.T) {
 	for k := kindRoot; k <= kindMessage+2; k++ {
-		fit := 0
+		// Not counted among the drawn ones: a hundred draws of a kind that fits only as zero may hold none.
+		if _, fits := (node{kind: k}).encode(); fits != (k <= kindMessage) {
+			t.Errorf("a node of kind %d fits: %v", k, fits)
+		}
 		rapid.Check(t, func(t *rapid.T) {
 			n := anyNode(t, k)
 			id, ok := n.encode()
 			if !ok {
 				return
 			}
-			fit++
 			back, ok := decode(id)
 			if !ok || back != n {
 				t.Fatalf("%+v became %#x, and that %+v, %v", n, id, back, ok)
@@ -42,9 +45,6 @@ func TestNodeID(t *testing.T) {
 				t.Fatalf("%+v has the id %#x", n, id)
 			}
 		})
-		if known := k <= kindMessage; known != (fit > 0) {
-			t.Errorf("%d nodes of kind %d fit", fit, k)
-		}
 	}
 }
 
@@ -58,7 +58,7 @@ func TestDecodeAny(t *testing.T) {
 			}
 		}
 	})
-	for _, id := range []uint64{0, 2, 8 << 60, ^uint64(0)} {
+	for _, id := range []uint64{0, 8 << 60, ^uint64(0)} {
 		if n, ok := decode(id); ok {
 			t.Errorf("%#x passes for %+v", id, n)
 		}

@@ -5,20 +5,22 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"backupfs/archive"
 	"backupfs/index"
 	"backupfs/internal/store"
-	"backupfs/lock"
 )
 
 // openIndex opens the store's index of an archive. Where it is missing, of another schema or archive, or lacks a run which nobody is
-// about to add, a private one is made in the cache folder: the store may be read-only. Nil if there is no complete run.
+// about to add, a private one is made in the cache folder: the store may be read-only. The index of another tool's archive is there
+// anyhow. Nil if there is no complete run.
 func (f *FS) openIndex(ctx context.Context, s *slot, a *archive.Archive) (*index.Index, error) {
+	if err := index.KnownState(s.folder.State()); err != nil {
+		f.logOnce(fmt.Sprintf("user %s: %v", store.Escape(s.folder.Name), err))
+	}
+	moved := "" // the store's index, where it knows what stood in the archive, and not where it stands now
 	ix, why := index.OpenRead(s.folder.Index())
 	if why == nil {
 		var st index.Status
@@ -37,8 +39,15 @@ func (f *FS) openIndex(ctx context.Context, s *slot, a *archive.Archive) (*index
 			why = errors.New("it lacks the newest run")
 		} else if why == nil {
 			why = fmt.Errorf("it is of another archive, %s to %d", st.Archive, st.End.File)
+			if of, err := ix.Of(a); of && err == nil {
+				moved = s.folder.Index()
+				why = fmt.Errorf("it knows runs up to %d that are not in the archive, or not in their place", st.End.File)
+			}
 		}
 		ix.Close()
+	}
+	if s.folder.Foreign() {
+		return f.keepIndex(ctx, a, s.folder, "") // which alone looks for the end: to find that of another tool's archive is to inflate it
 	}
 	end, err := a.Complete(archive.Position{})
 	if err != nil && end == (archive.Position{}) {
@@ -47,38 +56,17 @@ func (f *FS) openIndex(ctx context.Context, s *slot, a *archive.Archive) (*index
 	if end == (archive.Position{}) {
 		return nil, nil
 	}
-	path := filepath.Join(f.opts.CacheDir, f.opts.Store.ID, store.Escape(s.folder.Name), "index.sqlite3")
-	f.logOnce(fmt.Sprintf("user %s: the store's index cannot be used (%v), so one is kept in %s", store.Escape(s.folder.Name), why, path))
-	if err := makePrivate(ctx, a, path); err != nil {
-		return nil, fmt.Errorf("making a private index: %w", err)
-	}
-	return index.OpenRead(path)
+	private := f.opts.Store.Cached(s.folder, f.opts.CacheDir)
+	f.logOnce(fmt.Sprintf("user %s: the store's index cannot be used (%v), so one is kept in %s", store.Escape(s.folder.Name), why, private.Index()))
+	return f.keepIndex(ctx, a, private, moved)
 }
 
-// makePrivate brings the index at path up to date with a. Several mounts may share a cache folder.
-func makePrivate(ctx context.Context, a *archive.Archive, path string) (err error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
+// keepIndex brings a user's index in the cache up to date, and opens it. moved is as index.Keep's.
+func (f *FS) keepIndex(ctx context.Context, a *archive.Archive, u store.User, moved string) (*index.Index, error) {
+	if err := index.Keep(ctx, a, u.Index(), u.Lock(), moved, nil); err != nil {
+		return nil, fmt.Errorf("making a private index: %w", err)
 	}
-	release, err := lock.File(path + ".lock")
-	for errors.Is(err, lock.ErrBusy) {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(100 * time.Millisecond):
-		}
-		release, err = lock.File(path + ".lock")
-	}
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, release()) }()
-	ix, err := index.OpenWrite(path)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, ix.Close()) }()
-	return ix.CatchUp(ctx, a, nil)
+	return index.OpenRead(u.Index())
 }
 
 // beingWritten reports whether a backup of the user is going on: somebody holds the lock. It is asked, not taken: the

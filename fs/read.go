@@ -6,14 +6,16 @@ import (
 
 // Read reads from a file. It is all or nothing: the kernel would take fewer bytes for the file's end.
 func (f *FS) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.ReadResult, fuse.Status) {
-	n, err := f.read(interrupt(cancel), in.NodeId, buf, in.Offset)
+	r := newRequest(cancel)
+	defer r.close()
+	n, err := f.read(r, in.NodeId, buf, in.Offset)
 	if err != nil {
 		return nil, f.errno(err, in.NodeId)
 	}
 	return fuse.ReadResultData(buf[:n]), fuse.OK
 }
 
-func (f *FS) read(ctx interrupt, id uint64, buf []byte, off uint64) (int, error) {
+func (f *FS) read(ctx *request, id uint64, buf []byte, off uint64) (int, error) {
 	n, ok := decode(id)
 	if !ok {
 		return 0, errStale
@@ -33,22 +35,27 @@ func (f *FS) read(ctx interrupt, id uint64, buf []byte, off uint64) (int, error)
 	if p.tar < 0 {
 		return 0, errLost
 	}
+	if off == 0 {
+		f.readAhead(u, id, n)
+	}
 	buf = buf[:min(uint64(len(buf)), uint64(p.size)-off)]
-	return f.members.ReadAt(u.archive, u.member, buf, p.tar+int64(off))
+	return f.members.ReadAt(ctx, u.archive, u.member, buf, p.tar+int64(off))
 }
 
 // Readlink reads a link.
 func (f *FS) Readlink(cancel <-chan struct{}, header *fuse.InHeader) ([]byte, fuse.Status) {
-	target, err := f.readlink(interrupt(cancel), header.NodeId)
+	r := newRequest(cancel)
+	defer r.close()
+	target, err := f.readlink(r, header.NodeId)
 	return []byte(target), f.errno(err, header.NodeId)
 }
 
-func (f *FS) readlink(ctx interrupt, id uint64) (string, error) {
+func (f *FS) readlink(ctx *request, id uint64) (string, error) {
 	n, ok := decode(id)
 	if !ok {
 		return "", errStale
 	}
-	if n.kind != kindLatest && n.kind != kindUnique {
+	if n.kind != kindLatest && n.kind != kindLink {
 		return "", errNotLink
 	}
 	u, err := f.users.acquire(ctx, n.slot)
@@ -60,14 +67,10 @@ func (f *FS) readlink(ctx interrupt, id uint64) (string, error) {
 		r, err := u.run(n.run)
 		return r.Date, err
 	}
-	t, err := f.tree(u, n.run)
+	t, err := f.tree(u, n)
 	if err != nil {
 		return "", err
 	}
-	for _, l := range t.unique {
-		if l.folder == n.id {
-			return l.target, nil
-		}
-	}
-	return "", errStale
+	l, err := t.link(n.id)
+	return l.target, err
 }

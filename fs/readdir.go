@@ -13,7 +13,9 @@ import (
 
 // ReadDir lists names.
 func (f *FS) ReadDir(cancel <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntryList) fuse.Status {
-	err := f.readDir(interrupt(cancel), in.NodeId, in.Offset, func(e entry, off uint64) bool {
+	r := newRequest(cancel)
+	defer r.close()
+	err := f.readDir(r, in.NodeId, in.Offset, func(e entry, off uint64) bool {
 		return out.AddDirEntry(fuse.DirEntry{Name: e.name, Mode: e.mode, Ino: e.ino(), Off: off})
 	})
 	return f.errno(err, in.NodeId)
@@ -21,7 +23,9 @@ func (f *FS) ReadDir(cancel <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntry
 
 // ReadDirPlus lists names and attributes, so that nothing has to be looked up.
 func (f *FS) ReadDirPlus(cancel <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntryList) fuse.Status {
-	err := f.readDir(interrupt(cancel), in.NodeId, in.Offset, func(e entry, off uint64) bool {
+	r := newRequest(cancel)
+	defer r.close()
+	err := f.readDir(r, in.NodeId, in.Offset, func(e entry, off uint64) bool {
 		slot := out.AddDirLookupEntry(fuse.DirEntry{Name: e.name, Mode: e.mode, Ino: e.ino(), Off: off})
 		if slot == nil {
 			return false
@@ -35,13 +39,13 @@ func (f *FS) ReadDirPlus(cancel <-chan struct{}, in *fuse.ReadIn, out *fuse.DirE
 }
 
 // readDir adds the entries behind an offset, until add has no room.
-func (f *FS) readDir(ctx interrupt, id, off uint64, add func(e entry, off uint64) bool) error {
+func (f *FS) readDir(ctx *request, id, off uint64, add func(e entry, off uint64) bool) error {
 	n, ok := decode(id)
 	if !ok {
 		return errStale
 	}
 	if n.kind == kindRoot {
-		return f.readRoot(off, add)
+		return f.readTop(ctx, n, off, add)
 	}
 	u, err := f.users.acquire(ctx, n.slot)
 	if err != nil {
@@ -61,6 +65,9 @@ func (f *FS) readDir(ctx interrupt, id, off uint64, add func(e entry, off uint64
 			return err
 		}
 		count, at, parent = l.len(), l.at, l.parent
+		if off == 0 {
+			f.listAhead(u, n)
+		}
 	}
 	if !addDots(self, parent, off, add) {
 		return nil
@@ -73,7 +80,7 @@ func (f *FS) readDir(ctx interrupt, id, off uint64, add func(e entry, off uint64
 	return nil
 }
 
-func (f *FS) readRoot(off uint64, add func(e entry, off uint64) bool) error {
+func (f *FS) readUsers(off uint64, add func(e entry, off uint64) bool) error {
 	users, err := f.rootUsers(off < 2)
 	if err != nil || !addDots(rootID, rootID, off, add) {
 		return err

@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"time"
 
+	"backupfs/index"
 	"backupfs/internal/store"
 )
 
@@ -61,13 +62,10 @@ func (f *FS) userEntry(s *slot) entry {
 		nlink: 1, mtime: sec, nsec: nsec, ttl: soon}
 }
 
-// userEntries lists a user's folder: the link, and the dates from the oldest on, so that those which come later stand behind.
-// It is empty without a complete run.
+// userEntries lists a user's folder: what leads to the newest run, and the dates from the oldest on, so that those which come later stand
+// behind. It is empty without a complete run.
 func (f *FS) userEntries(u *user) []entry {
-	if len(u.runs) == 0 {
-		return nil
-	}
-	list := []entry{u.latest()}
+	list := u.newest()
 	for i := range u.runs {
 		e := u.date(i)
 		list = append(list, e)
@@ -75,19 +73,22 @@ func (f *FS) userEntries(u *user) []entry {
 	return list
 }
 
-const latestName = "latest"
-
-// latest is the link to the newest run.
-func (u *user) latest() entry {
+// newest is what leads to the newest run: the views as of it, and the link.
+func (u *user) newest() []entry {
+	if len(u.runs) == 0 {
+		return nil
+	}
 	r := u.runs[len(u.runs)-1]
 	id, _ := node{kind: kindLatest, slot: u.slot.num, run: r.Run.Run}.encode() // open left out what does not fit
-	return entry{name: latestName, node: id, mode: syscall.S_IFLNK, nlink: 1, size: int64(len(r.Date)),
-		mtime: r.Begun.Unix(), ttl: soon}
+	latest := entry{name: "latest", node: id, mode: syscall.S_IFLNK, nlink: 1, size: int64(len(r.Date)), mtime: r.Begun.Unix(), ttl: soon}
+	return []entry{u.top(viewNames[viewAll], r, viewAll), u.top(viewNames[viewDeleted], r, viewDeleted), latest}
 }
 
-// date is a run's folder. Its nlink is 1 as well: how many folders are in it is not known here.
-func (u *user) date(i int) entry {
-	r := u.runs[i]
-	id, _ := node{kind: kindDir, slot: u.slot.num, run: r.Run.Run}.encode()
-	return entry{name: r.Date, node: id, mode: syscall.S_IFDIR, nlink: 1, mtime: r.Begun.Unix(), ttl: soon}
+// date is a run's folder.
+func (u *user) date(i int) entry { return u.top(u.runs[i].Date, u.runs[i], viewDate) }
+
+// top is the top of a tree. Its nlink is 1 as well: how many folders are in it is not known here.
+func (u *user) top(name string, r index.Run, v view) entry {
+	id, _ := node{kind: kindDir, slot: u.slot.num, run: r.Run.Run, view: v}.encode()
+	return entry{name: name, node: id, mode: syscall.S_IFDIR, nlink: 1, mtime: r.Begun.Unix(), ttl: soon}
 }

@@ -23,6 +23,8 @@ type user struct {
 	dates   map[string]int
 	// hints are members that were read lately, by where they begin: 64 cover 16 MiB of tar, with as many readers in it as may be.
 	hints [64]atomic.Pointer[archive.Member]
+	// unlisted is the place of the file that was read last of those in no listing.
+	unlisted atomic.Int64
 
 	// Guarded by users.mu.
 	refs    int

@@ -16,6 +16,9 @@ const (
 	checkEvery = 500 * time.Millisecond
 	// rest is how long an archive stays open that nobody reads.
 	rest = time.Minute
+	// restReplaced is for one that another file took the place of. It cannot be opened again, and a file in it may be open that is
+	// not read just now: of that, the kernel does not tell. As long, its space on the disk is not free.
+	restReplaced = time.Hour
 )
 
 // slot stands for a user and one archive file of theirs in node ids. When the user gets another file, by a compaction, the
@@ -118,9 +121,8 @@ func (t *users) check(s *slot) {
 	if !due {
 		return
 	}
-	path, err := s.folder.Archive()
-	if err == nil && filepath.Base(path) != s.archive {
-		_, _ = t.add(s.folder, filepath.Base(path)) // where no slot is left, the old archive goes on being shown
+	replaced, err := t.replaced(s)
+	if replaced {
 		return
 	}
 	gone := errors.Is(err, iofs.ErrNotExist)
@@ -135,6 +137,17 @@ func (t *users) check(s *slot) {
 	}
 	t.mu.Unlock()
 	closeAll(idle)
+}
+
+// replaced looks whether another file took the place of a slot's, and gives the user a new slot then. Where none is left, the old archive goes
+// on being shown.
+func (t *users) replaced(s *slot) (bool, error) {
+	path, err := s.folder.Archive()
+	if err != nil || filepath.Base(path) == s.archive {
+		return false, err
+	}
+	_, _ = t.add(s.folder, filepath.Base(path))
+	return true, nil
 }
 
 // mtime is the mtime of a user's folder: that of the archive, so, when the last run was written. The nanoseconds count the changes that
@@ -204,6 +217,9 @@ func (t *users) openSlot(ctx context.Context, s *slot) (u *user, err error) {
 	// The stamp is taken first: what is read then is at least as new.
 	st := stampOf(s)
 	if u, err = t.load(ctx, s); err != nil {
+		if replaced, _ := t.replaced(s); replaced && errors.Is(err, iofs.ErrNotExist) {
+			err = errStale // a moment ago
+		}
 		return nil, err
 	}
 	t.mu.Lock()
@@ -217,6 +233,13 @@ func (t *users) openSlot(ctx context.Context, s *slot) (u *user, err error) {
 	t.open = append(t.open, u)
 	idle = t.tidyLocked()
 	return u, nil
+}
+
+// hold is one more release for a user who is held already.
+func (t *users) hold(u *user) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	u.refs++
 }
 
 // release gives back what acquire returned.
@@ -233,21 +256,29 @@ func (t *users) release(u *user) {
 	closeAll(idle)
 }
 
-// tidyLocked takes out those that rest, and the longest unused while there are too many. Its caller closes them.
+// tidyLocked takes out those that rest, and while there are too many the next ones that would. Its caller closes them.
 func (t *users) tidyLocked() (idle []*user) {
 	t.tidied = time.Now()
 	for {
-		var oldest *user
+		var next *user // the one that has been there longest beyond its time
+		var over time.Duration
 		for _, u := range t.open {
-			if u.refs == 0 && (oldest == nil || u.used.Before(oldest.used)) {
-				oldest = u
+			if o := t.tidied.Sub(u.used) - t.restLocked(u.slot); u.refs == 0 && (next == nil || o > over) {
+				next, over = u, o
 			}
 		}
-		if oldest == nil || (len(t.open) <= maxOpen && t.tidied.Sub(oldest.used) < rest) {
+		if next == nil || len(t.open) <= maxOpen && over < 0 {
 			return idle
 		}
-		idle = append(idle, t.retireLocked(oldest.slot)...)
+		idle = append(idle, t.retireLocked(next.slot)...)
 	}
+}
+
+func (t *users) restLocked(s *slot) time.Duration {
+	if t.current[s.folder.Name] == s {
+		return rest
+	}
+	return restReplaced
 }
 
 // retireLocked takes out a slot's user, who is closed by the caller, or by the last who releases.

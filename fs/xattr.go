@@ -9,7 +9,8 @@ import (
 )
 
 // Extended attributes: of a message, its GUID (the SHA-1 of its bytes) and internal date; of a date, its run. A message's UID is
-// its name; it is no attribute, because one file can stand in several folders.
+// its name; it is no attribute, because one file can stand in several folders. Nor are flags and modseq, which differ from date to date
+// while the file is the same in all: the cyrus.index beside it has them, for backupd dump, and so has backupd versions.
 const attrPrefix = "user."
 
 // attribute is one extended attribute.
@@ -20,7 +21,9 @@ func (f *FS) GetXAttr(cancel <-chan struct{}, header *fuse.InHeader, name string
 	if !strings.HasPrefix(name, attrPrefix) {
 		return 0, fuse.ENOATTR // ls asks for ACLs and labels of each file
 	}
-	attrs, err := f.attributes(interrupt(cancel), header.NodeId)
+	r := newRequest(cancel)
+	defer r.close()
+	attrs, err := f.attributes(r, header.NodeId)
 	if err != nil {
 		return 0, f.errno(err, header.NodeId)
 	}
@@ -34,7 +37,9 @@ func (f *FS) GetXAttr(cancel <-chan struct{}, header *fuse.InHeader, name string
 
 // ListXAttr lists the names of the attributes.
 func (f *FS) ListXAttr(cancel <-chan struct{}, header *fuse.InHeader, dest []byte) (uint32, fuse.Status) {
-	attrs, err := f.attributes(interrupt(cancel), header.NodeId)
+	r := newRequest(cancel)
+	defer r.close()
+	attrs, err := f.attributes(r, header.NodeId)
 	if err != nil {
 		return 0, f.errno(err, header.NodeId)
 	}
@@ -53,7 +58,7 @@ func put(dest []byte, s string) (uint32, fuse.Status) {
 	return uint32(copy(dest, s)), fuse.OK
 }
 
-func (f *FS) attributes(ctx interrupt, id uint64) ([]attribute, error) {
+func (f *FS) attributes(ctx *request, id uint64) ([]attribute, error) {
 	n, ok := decode(id)
 	if !ok {
 		return nil, errStale

@@ -45,7 +45,8 @@ func (d *db) catchUp(ctx context.Context, a *archive.Archive, progress func(done
 		return err
 	}
 	defer func() {
-		if err != nil {
+		// sqlite has rolled back by itself where the disk was full or failed.
+		if err != nil && !d.conn.AutoCommit() {
 			err = errors.Join(err, d.script("ROLLBACK"))
 		}
 	}()
@@ -81,7 +82,7 @@ func (d *db) begin(a *archive.Archive) (archive.Position, error) {
 }
 
 // continues reports whether a begins with the runs that the index holds: it has the same name, is not shorter, and its last
-// run that we know ends as we know it. A marker's digest stands for all bytes before it.
+// run that we know ends as we know it, and ends there. A marker's digest stands for all bytes before it.
 func (d *db) continues(s Status, a *archive.Archive) (bool, error) {
 	if s.Archive != filepath.Base(a.Path()) {
 		return false, nil
@@ -104,7 +105,11 @@ func (d *db) continues(s Status, a *archive.Archive) (bool, error) {
 	if errors.Is(err, archive.ErrDamaged) {
 		return false, nil
 	}
-	return same, err
+	if err != nil || !same {
+		return false, err
+	}
+	more, err := a.GoesOn(known)
+	return !more, err
 }
 
 // stands reports whether m is in a, and holds the marker with this digest; another tool's has nothing but its sizes to tell.
@@ -183,8 +188,8 @@ func (b *batch) damage(d archive.Damage) error {
 	return b.problem("", fmt.Sprintf("the archive cannot be read from %d to %s", d.From.File, to))
 }
 
-// ErrKept: the archive is damaged, and the old index, which is of it, knows what the damage took. It was left in its place.
-var ErrKept = errors.New("the archive is damaged, and its index knows more than can be read from it: it is kept")
+// ErrKept: the archive is damaged, or lacks runs, and the old index, which is of it, knows what is lost. It was left in its place.
+var ErrKept = fmt.Errorf("%w: its index knows more than can be read from it: it is kept", archive.ErrDamaged)
 
 // Rebuild makes the index anew beside the old one and puts it in its place. The caller holds the user's lock of the store;
 // who has the old index open keeps it until he opens it again. ErrKept if the old one is better.
@@ -195,10 +200,15 @@ func Rebuild(ctx context.Context, archivePath, indexPath string, progress func(d
 	}
 	if better, err := knowsMore(archivePath, indexPath, temp); err != nil || better {
 		if better {
-			err = ErrKept
+			err = fmt.Errorf("%s: %w", archivePath, ErrKept)
 		}
 		return errors.Join(err, removeDB(temp))
 	}
+	return Install(temp, indexPath)
+}
+
+// Install puts an index that is closed in the place of another.
+func Install(temp, indexPath string) error {
 	// A journal that a crash left behind would be rolled back into the new file.
 	if _, err := os.Lstat(indexPath + "-journal"); err == nil {
 		if err := removeDB(indexPath); err != nil {
@@ -208,16 +218,20 @@ func Rebuild(ctx context.Context, archivePath, indexPath string, progress func(d
 	return os.Rename(temp, indexPath)
 }
 
-// knowsMore reports whether the index at old is of the archive, and met less damage in it than the one at made. One that
-// cannot be opened or read knows nothing.
+// knowsMore reports whether the index at old is of the archive, and knows runs behind the last one that can be read, or met less
+// damage than the index at made. One that cannot be opened or read knows nothing.
 func knowsMore(archivePath, old, made string) (bool, error) {
 	now, err := OpenRead(made)
 	if err != nil {
 		return false, err
 	}
 	defer now.Close()
+	readable, err := now.Status()
+	if err != nil {
+		return false, err
+	}
 	damage, err := now.damages()
-	if err != nil || damage == 0 {
+	if err != nil {
 		return false, err
 	}
 	before, err := OpenRead(old)
@@ -225,7 +239,12 @@ func knowsMore(archivePath, old, made string) (bool, error) {
 		return false, nil
 	}
 	defer before.Close()
-	if n, err := before.damages(); err != nil || n >= damage {
+	known, err := before.Status()
+	if err != nil {
+		return false, nil
+	}
+	met, err := before.damages()
+	if err != nil {
 		return false, nil
 	}
 	a, err := archive.Open(archivePath)
@@ -233,7 +252,13 @@ func knowsMore(archivePath, old, made string) (bool, error) {
 		return false, err
 	}
 	defer a.Close()
-	return before.Fits(a)
+	switch {
+	case known.End.File > readable.End.File:
+		return before.Of(a)
+	case met < damage:
+		return before.Fits(a)
+	}
+	return false, nil
 }
 
 // damages counts the stretches of the archive that were found damaged.

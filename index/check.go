@@ -19,7 +19,7 @@ import (
 // behind its archive, as a crash between the two commits leaves it; it is compared as far as it goes. Nothing is written but a
 // temporary folder. The rules, besides sqlite's own integrity and its references:
 //
-//   - Run numbers rise from 1 (with a gap where a marker was damaged), none begins before the one before it, each ends behind it, and
+//   - Run numbers rise (with a gap where a marker was damaged, or runs were dropped), none begins before the one before it, each ends behind it, and
 //     status stands at the end of the last.
 //   - Members do not overlap, in the file nor in the tar stream, and end at or before the end of status.
 //   - Of a (folder, uid), of a (folder, meta file) and of a name the lives do not overlap; a life ends not before it begins, and in a
@@ -110,7 +110,7 @@ func sameRows(is, want *db, table, order string) error {
 }
 
 // all yields the rows of a query, each valid until the next.
-func (d *db) all(text string) iter.Seq2[[]driver.Value, error] {
+func (d *db) all(text string, args ...driver.Value) iter.Seq2[[]driver.Value, error] {
 	return func(yield func([]driver.Value, error) bool) {
 		stop := errors.New("stop")
 		err := d.query(func(r *row) error {
@@ -118,7 +118,7 @@ func (d *db) all(text string) iter.Seq2[[]driver.Value, error] {
 				return stop
 			}
 			return nil
-		}, text)
+		}, text, args...)
 		if err != nil && !errors.Is(err, stop) {
 			yield(nil, err)
 		}
@@ -150,7 +150,7 @@ func printable(row []driver.Value) string {
 
 // rules are queries that find no row; what they find is named by their first column.
 var rules = []struct{ rule, text string }{
-	{"runs are numbered from 1", "SELECT run FROM runs WHERE run < 1"},
+	{"runs have numbers", "SELECT run FROM runs WHERE run < 1"},
 	{"runs follow each other", `SELECT b.run FROM runs a JOIN runs b ON b.run = (SELECT min(run) FROM runs WHERE run > a.run)
 		WHERE b.begun < a.begun OR b.start < a.end_tar OR b.end_tar < a.end_tar OR b.end_file <= a.end_file`},
 	{"status stands at the end of the last run", `SELECT end_file FROM status WHERE (end_file, end_tar) <>

@@ -9,8 +9,11 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
+	"time"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
+	"golang.org/x/sys/unix"
 )
 
 // db is one sqlite connection with its prepared statements. The driver is used without database/sql: a mount has thousands of
@@ -21,11 +24,11 @@ type db struct {
 	stmts map[string]*sqlite3.SQLiteStmt
 }
 
-// busyTimeout is how long a reader waits for a commit, and a commit for readers, in milliseconds.
-const busyTimeout = "10000"
+// busyTimeout is how long a reader waits for a commit, and a commit for readers.
+const busyTimeout = 10 * time.Second
 
 func openDB(path string, params url.Values) (*db, error) {
-	params.Set("_busy_timeout", busyTimeout)
+	params.Set("_busy_timeout", strconv.FormatInt(busyTimeout.Milliseconds(), 10))
 	params.Set("_mutex", "no") // Index.mu does it
 	abs, err := filepath.Abs(path)
 	if err != nil {
@@ -160,6 +163,8 @@ func dbError(path string, err error) error {
 		return nil
 	case errors.As(err, &e) && unusable[e.Code]:
 		return fmt.Errorf("%s: %w: %w", path, ErrNone, err)
+	case errors.As(err, &e) && e.Code == sqlite3.ErrFull:
+		return fmt.Errorf("%s: %w", path, unix.ENOSPC)
 	}
 	return fmt.Errorf("%s: %w", path, err)
 }

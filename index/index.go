@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"sync"
+	"time"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
 
@@ -18,7 +19,8 @@ var ErrNone = errors.New("no usable index")
 
 // Index is the sqlite cache of one archive. It is safe for concurrent use.
 type Index struct {
-	path string
+	path   string
+	opened os.FileInfo // of an index that is open for reading
 
 	// mu guards db and what it reads; nobody else uses the connection meanwhile. db is nil when closed.
 	mu sync.Mutex
@@ -38,7 +40,11 @@ func OpenRead(path string) (*Index, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Index{path: path, db: d}, nil
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, errors.Join(err, d.close())
+	}
+	return &Index{path: path, opened: info, db: d}, nil
 }
 
 func withoutLocks() url.Values { return url.Values{"mode": {"ro"}, "immutable": {"1"}} }
@@ -132,20 +138,42 @@ func (ix *Index) Close() error {
 func (ix *Index) query(f func(r *row) error, text string, args ...driver.Value) error {
 	ix.mu.Lock()
 	defer ix.mu.Unlock()
-	if ix.db == nil {
-		return fmt.Errorf("%s: %w", ix.path, os.ErrClosed)
-	}
-	return ix.db.query(f, text, args...)
+	return ix.askLocked(func() error { return ix.db.query(f, text, args...) })
 }
 
 // one is db.one under the lock.
-func (ix *Index) one(f func(r *row), text string, args ...driver.Value) (bool, error) {
+func (ix *Index) one(f func(r *row), text string, args ...driver.Value) (ok bool, err error) {
 	ix.mu.Lock()
 	defer ix.mu.Unlock()
+	err = ix.askLocked(func() error {
+		ok, err = ix.db.one(f, text, args...)
+		return err
+	})
+	return ok, err
+}
+
+// askLocked asks again while somebody commits to an index that took the place of this one. Of the old file nobody writes any more, but
+// sqlite takes the new one's journal, which has the same name, for its own, and wants to roll it back.
+func (ix *Index) askLocked(ask func() error) error {
 	if ix.db == nil {
-		return false, fmt.Errorf("%s: %w", ix.path, os.ErrClosed)
+		return fmt.Errorf("%s: %w", ix.path, os.ErrClosed)
 	}
-	return ix.db.one(f, text, args...)
+	for begun := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		err := ask()
+		var e sqlite3.Error
+		if !errors.As(err, &e) || e.ExtendedCode != sqlite3.ErrReadonlyRollback || !ix.replaced() || time.Since(begun) > busyTimeout {
+			return err
+		}
+	}
+}
+
+// replaced says that another file has the index's name.
+func (ix *Index) replaced() bool {
+	if ix.opened == nil {
+		return false
+	}
+	now, err := os.Stat(ix.path)
+	return err != nil || !os.SameFile(now, ix.opened)
 }
 
 // Status is what the index knows of its archive.

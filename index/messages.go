@@ -10,22 +10,29 @@ import (
 type Message struct {
 	ID           int64 // row, the same in all runs of its life
 	UID          uint32
+	File         int64      // row of the bytes: one for each GUID, and one for each message whose GUID is unknown
 	GUID         cyrus.GUID // of the bytes; zero if unknown, in a version 9 folder whose file is missing
 	InternalDate int64      // Unix seconds
 	Expunged     bool
 	Size         int64 // of the bytes, or as the index says if they are missing
 	Tar          int64 // of the content; -1: the archive does not have its bytes
+	Missing      bool  // a run noted that the server had none
 	Lost         bool  // and nobody noted that the server had none: they were damaged before the index was made
 	FileMtime    int64 // mtime in the tar header, Unix seconds
 }
 
-const messageColumns = `SELECT m.id, m.uid, m.internaldate, m.expunged, m.missing, f.sha1, f.size, f.tar, f.mtime
-	FROM messages m JOIN files f ON f.id = m.file `
+const (
+	messageColumns = "m.id, m.uid, m.internaldate, m.expunged, m.missing, m.file, f.sha1, f.size, f.tar, f.mtime"
+	messageWidth   = 10 // columns
+	messageTables  = "messages m JOIN files f ON f.id = m.file "
+	selectMessage  = "SELECT " + messageColumns + " FROM " + messageTables
+)
 
+// scanMessage takes messageColumns.
 func scanMessage(r *row) Message {
-	m := Message{ID: r.int(0), UID: uint32(r.int(1)), InternalDate: r.int(2), Expunged: r.int(3) != 0}
-	m.setFile(r, 5)
-	m.Lost = m.Tar < 0 && r.int(4) == 0
+	m := Message{ID: r.int(0), UID: uint32(r.int(1)), InternalDate: r.int(2), Expunged: r.int(3) != 0, Missing: r.int(4) != 0, File: r.int(5)}
+	m.setFile(r, 6)
+	m.Lost = m.Tar < 0 && !m.Missing
 	return m
 }
 
@@ -45,6 +52,11 @@ const chunk = 1000
 
 // Messages yields a folder's messages as of a run by UID, expunged ones among them. The index may be used meanwhile.
 func (ix *Index) Messages(folder int64, run int) iter.Seq2[Message, error] {
+	return ix.NewMessages(folder, 0, run)
+}
+
+// NewMessages are those of Messages that an earlier run did not show, or not so.
+func (ix *Index) NewMessages(folder int64, since, run int) iter.Seq2[Message, error] {
 	return func(yield func(Message, error) bool) {
 		var buf []Message
 		for after := int64(-1); ; after = int64(buf[chunk-1].UID) {
@@ -52,8 +64,8 @@ func (ix *Index) Messages(folder int64, run int) iter.Seq2[Message, error] {
 			err := ix.query(func(r *row) error {
 				buf = append(buf, scanMessage(r))
 				return nil
-			}, messageColumns+`WHERE m.folder = ?1 AND m.uid > ?2 AND m.first <= ?3 AND m.last >= ?3 ORDER BY m.uid LIMIT ?4`,
-				folder, after, int64(run), int64(chunk))
+			}, selectMessage+`WHERE m.folder = ?1 AND m.uid > ?2 AND m.first <= ?3 AND m.last >= ?3 AND m.first > ?4 ORDER BY m.uid LIMIT ?5`,
+				folder, after, int64(run), int64(since), int64(chunk))
 			if err != nil {
 				yield(Message{}, err)
 				return
@@ -73,13 +85,13 @@ func (ix *Index) Messages(folder int64, run int) iter.Seq2[Message, error] {
 // Message returns one by UID; ok false if there is none.
 func (ix *Index) Message(folder int64, run int, uid uint32) (m Message, ok bool, err error) {
 	ok, err = ix.one(func(r *row) { m = scanMessage(r) },
-		messageColumns+"WHERE m.folder = ?1 AND m.uid = ?2 AND m.first <= ?3 AND m.last >= ?3", folder, int64(uid), int64(run))
+		selectMessage+"WHERE m.folder = ?1 AND m.uid = ?2 AND m.first <= ?3 AND m.last >= ?3", folder, int64(uid), int64(run))
 	return m, ok, err
 }
 
 // MessageByID returns a message by its row.
 func (ix *Index) MessageByID(id int64) (m Message, ok bool, err error) {
-	ok, err = ix.one(func(r *row) { m = scanMessage(r) }, messageColumns+"WHERE m.id = ?", id)
+	ok, err = ix.one(func(r *row) { m = scanMessage(r) }, selectMessage+"WHERE m.id = ?", id)
 	return m, ok, err
 }
 
@@ -87,6 +99,18 @@ func (ix *Index) MessageByID(id int64) (m Message, ok bool, err error) {
 func (ix *Index) FileAt(tar int64) (m Message, ok bool, err error) {
 	ok, err = ix.one(func(r *row) { m.setFile(r, 0) }, "SELECT sha1, size, tar, mtime FROM files WHERE tar = ?", tar)
 	return m, ok, err
+}
+
+// Stretch is where a message's bytes stand.
+type Stretch struct{ Tar, Size int64 }
+
+// FilesFrom returns the first n messages whose bytes stand at a tar offset or behind it, in the order of the archive.
+func (ix *Index) FilesFrom(tar int64, n int) (files []Stretch, err error) {
+	err = ix.query(func(r *row) error {
+		files = append(files, Stretch{r.int(0), r.int(1)})
+		return nil
+	}, "SELECT tar, size FROM files WHERE tar >= ? ORDER BY tar LIMIT ?", tar, int64(n))
+	return files, err
 }
 
 // HasFile reports whether the archive holds a message's bytes.

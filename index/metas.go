@@ -14,13 +14,14 @@ type Meta struct {
 	Size  int64
 	Mtime int64 // Unix seconds
 	Tar   int64 // of the content
+	First int   // run that stored it
 }
 
-const metaColumns = "SELECT name, sha1, size, mtime, tar"
+const metaColumns = "SELECT name, sha1, size, mtime, tar, first"
 
 // scanMeta takes metaColumns.
 func scanMeta(r *row) Meta {
-	m := Meta{Name: r.text(0), Size: r.int(2), Mtime: r.int(3), Tar: r.int(4)}
+	m := Meta{Name: r.text(0), Size: r.int(2), Mtime: r.int(3), Tar: r.int(4), First: int(r.int(5))}
 	copy(m.SHA1[:], r.blob(1))
 	return m
 }

@@ -10,7 +10,6 @@ import (
 	"reflect"
 	"slices"
 	"testing"
-	"time"
 
 	"pgregory.net/rapid"
 
@@ -20,167 +19,36 @@ import (
 	"backupfs/index/indextest"
 )
 
-// rapidTB lets helpers for a testing.TB report to rapid, so that it can shrink what failed.
-type rapidTB struct {
-	testing.TB
-	r *rapid.T
-}
-
-func (t rapidTB) Error(args ...any)            { t.r.Error(args...) }
-func (t rapidTB) Errorf(s string, args ...any) { t.r.Errorf(s, args...) }
-func (t rapidTB) Fatal(args ...any)            { t.r.Fatal(args...) }
-func (t rapidTB) Fatalf(s string, args ...any) { t.r.Fatalf(s, args...) }
-func (t rapidTB) Failed() bool                 { return t.r.Failed() }
-func (t rapidTB) Cleanup(f func())             { t.r.Cleanup(f) }
-
-// model is a server with one user, and a plain history of it.
-type model struct {
-	now     indextest.Run
-	next    int // number of the next folder or body
-	stored  map[cyrus.GUID]bool
-	history []snapshot
-}
-
-// snapshot is what an index must say of a run.
-type snapshot struct {
-	run   indextest.Run
-	guids map[string][]cyrus.GUID // by UniqueID, of each message the digest by which it is known
-}
-
-func newModel() *model {
-	return &model{stored: map[cyrus.GUID]bool{}, now: indextest.Run{Begun: time.Date(2009, 9, 27, 23, 55, 0, 0, time.UTC)}}
-}
-
-var names = []string{"INBOX", "INBOX.Drafts", "INBOX.Drafts.2009", "INBOX.v1^2 notes", "INBOX.Entw&APw-rfe", "INBOX.a/b", "INBOX..", "DELETED.user.brong.Gone.6B054A70"}
-
-// change does one thing that a server may do.
-func (m *model) change(t *rapid.T) {
-	m.now.Begun = m.now.Begun.Add(time.Duration(rapid.SampledFrom([]int{0, 1, 60, 86400}).Draw(t, "seconds")) * time.Second)
-	free := slices.DeleteFunc(slices.Clone(names), func(n string) bool {
-		return slices.ContainsFunc(m.now.Folders, func(f indextest.Folder) bool { return f.Name == n })
-	})
-	if len(m.now.Folders) == 0 || len(free) > 0 && rapid.IntRange(0, 3).Draw(t, "make") == 0 {
-		m.now.Folders = append(m.now.Folders, m.folder(t, rapid.SampledFrom(free).Draw(t, "name")))
-		return
-	}
-	i := rapid.IntRange(0, len(m.now.Folders)-1).Draw(t, "folder")
-	f := &m.now.Folders[i]
-	switch rapid.IntRange(0, 9).Draw(t, "change") {
-	case 0:
-		m.now.Folders = slices.Delete(m.now.Folders, i, i+1)
-	case 1:
-		m.now.Folders[i] = m.folder(t, f.Name)
-	case 2:
-		if len(free) > 0 {
-			f.Name = rapid.SampledFrom(free).Draw(t, "rename")
-		}
-	case 3:
-		other := &m.now.Folders[rapid.IntRange(0, len(m.now.Folders)-1).Draw(t, "swap")]
-		f.Name, other.Name = other.Name, f.Name
-	case 4:
-		f.Version = rapid.SampledFrom([]uint32{9, 10, 12, 17, 19, 20}).Draw(t, "version")
-	case 5:
-		m.now.Sub = rapid.SampledFrom([]string{"", "INBOX\t\n", "INBOX.Drafts\t\n"}).Draw(t, "sub")
-		f.Annotations = rapid.SampledFrom([]string{"", "annotated"}).Draw(t, "annotations")
-	case 6, 7:
-		m.deliver(t, f)
-	default:
-		if len(f.Messages) > 0 {
-			m.touch(t, f, rapid.IntRange(0, len(f.Messages)-1).Draw(t, "message"))
-		}
-	}
-}
-
-func (m *model) folder(t *rapid.T, name string) indextest.Folder {
-	m.next++
-	f := indextest.Folder{Name: name, UniqueID: fmt.Sprintf("%08x-6a1e", m.next), Version: rapid.SampledFrom([]uint32{0, 9, 20}).Draw(t, "version")}
-	for range rapid.IntRange(0, 3).Draw(t, "messages") {
-		m.deliver(t, &f)
-	}
-	return f
-}
-
-func (m *model) deliver(t *rapid.T, f *indextest.Folder) {
-	m.next++
-	msg := indextest.Message{UID: 1, Date: 1254175711 + int64(m.next)}
-	if n := len(f.Messages); n > 0 {
-		msg.UID = f.Messages[n-1].UID + uint32(rapid.IntRange(1, 3).Draw(t, "gap"))
-	}
-	// Few bodies, so that folders share them.
-	msg.Body = rapid.SampledFrom([]string{"", "one", "two", "three", fmt.Sprint("body ", m.next)}).Draw(t, "body")
-	msg.Missing = rapid.IntRange(0, 4).Draw(t, "missing") == 0
-	if rapid.IntRange(0, 4).Draw(t, "mismatch") == 0 {
-		msg.Claims = rapid.SampledFrom([]string{"one", "never seen"}).Draw(t, "claims")
-	}
-	f.Messages = append(f.Messages, msg)
-}
-
-func (m *model) touch(t *rapid.T, f *indextest.Folder, i int) {
-	f.Messages = slices.Clone(f.Messages)
-	msg := &f.Messages[i]
-	switch rapid.IntRange(0, 5).Draw(t, "touch") {
-	case 0:
-		msg.Expunged = !msg.Expunged
-	case 1:
-		msg.Flags ^= cyrus.FlagFlagged
-	case 2:
-		msg.Unlinked = true
-	case 3:
-		f.Messages = slices.Delete(f.Messages, i, i+1)
-	case 4:
-		msg.Missing = !msg.Missing
-	case 5:
-		msg.Date++
-	}
-}
-
-// run ends a run, and notes what there was.
-func (m *model) run() indextest.Run {
-	s := snapshot{run: m.now, guids: map[string][]cyrus.GUID{}}
-	s.run.Folders = slices.Clone(m.now.Folders)
-	for i := range s.run.Folders {
-		f := &s.run.Folders[i]
-		f.Messages = slices.Clone(f.Messages)
-		guids := make([]cyrus.GUID, len(f.Messages))
-		for i, msg := range f.Messages {
-			guids[i] = msg.GUID(*f)
-			if own := cyrus.GUID(sha1.Sum([]byte(msg.Body))); !msg.Unlinked && !msg.Missing && !m.stored[guids[i]] {
-				guids[i] = own
-				m.stored[own] = true
-			}
-		}
-		s.guids[f.UniqueID] = guids
-	}
-	m.history = append(m.history, s)
-	return s.run
-}
+// model compares an index with what a server went through.
+type model struct{ *indextest.Server }
 
 // compare asks the index everything about every run.
-func (m *model) compare(t testing.TB, ix *index.Index, a *archive.Archive) {
+func (m model) compare(t testing.TB, ix *index.Index, a *archive.Archive) {
 	runs, err := ix.Runs()
-	if err != nil || len(runs) != len(m.history) {
-		t.Fatalf("%d runs, not %d: %v", len(runs), len(m.history), err)
+	if err != nil || len(runs) != len(m.History) {
+		t.Fatalf("%d runs, not %d: %v", len(runs), len(m.History), err)
 	}
 	lives := map[int64]string{} // by row, what it stands for
-	for i, s := range m.history {
-		if r := runs[i]; r.Run.Run != i+1 || !r.Begun.Equal(s.run.Begun) || r.Inferred || r.Folders != len(s.run.Folders) {
+	for i, s := range m.History {
+		if r := runs[i]; r.Run.Run != i+1 || !r.Begun.Equal(s.Run.Begun) || r.Inferred || r.Folders != len(s.Run.Folders) {
 			t.Errorf("run %d is %+v", i+1, r)
 		}
 		m.compareRun(t, ix, a, i+1, s, lives)
 	}
 	m.compareStates(t, ix)
+	compareLives(t, ix)
 	s, err := ix.Status()
 	if last := runs[len(runs)-1]; err != nil || s.Runs != len(runs) || s.End != last.End || s.Archive != filepath.Base(a.Path()) {
 		t.Errorf("status %+v behind %+v, %v", s, last, err)
 	}
 }
 
-func (m *model) compareRun(t testing.TB, ix *index.Index, a *archive.Archive, run int, s snapshot, lives map[int64]string) {
+func (m model) compareRun(t testing.TB, ix *index.Index, a *archive.Archive, run int, s indextest.Snapshot, lives map[int64]string) {
 	folders, err := ix.Folders(run)
-	if err != nil || len(folders) != len(s.run.Folders) || !slices.IsSortedFunc(folders, func(a, b index.Folder) int { return slices.Compare(a.Path, b.Path) }) {
-		t.Fatalf("run %d: folders %+v, not %+v, %v", run, folders, s.run.Folders, err)
+	if err != nil || len(folders) != len(s.Run.Folders) || !slices.IsSortedFunc(folders, func(a, b index.Folder) int { return slices.Compare(a.Path, b.Path) }) {
+		t.Fatalf("run %d: folders %+v, not %+v, %v", run, folders, s.Run.Folders, err)
 	}
-	for _, want := range s.run.Folders {
+	for _, want := range s.Run.Folders {
 		i := slices.IndexFunc(folders, func(f index.Folder) bool { return f.Archived == want.Name })
 		if i < 0 || folders[i].UniqueID != want.UniqueID || !slices.Equal(folders[i].Path, cyrus.TreePath(want.Name)) {
 			t.Fatalf("run %d: folders %+v lack %+v", run, folders, want)
@@ -189,14 +57,14 @@ func (m *model) compareRun(t testing.TB, ix *index.Index, a *archive.Archive, ru
 		if dir, ok, err := ix.DirID(f.Path); dir != f.Dir || !ok || err != nil {
 			t.Errorf("%q is directory %d, %v, %v, not %d", f.Path, dir, ok, err, f.Dir)
 		}
-		m.compareMessages(t, ix, a, run, f, want, s.guids[f.UniqueID], lives)
+		m.compareMessages(t, ix, a, run, f, want, s.GUIDs[f.UniqueID], lives)
 		metas := map[string]string{"cyrus.index": string(want.Index(t)), "cyrus.header": string(want.Header()), "cyrus.annotations": want.Annotations}
 		compareMetas(t, ix, a, f.ID, run, metas)
 	}
-	compareMetas(t, ix, a, 0, run, map[string]string{"sub": s.run.Sub})
+	compareMetas(t, ix, a, 0, run, map[string]string{"sub": s.Run.Sub})
 }
 
-func (m *model) compareMessages(t testing.TB, ix *index.Index, a *archive.Archive, run int, f index.Folder, want indextest.Folder, guids []cyrus.GUID, lives map[int64]string) {
+func (m model) compareMessages(t testing.TB, ix *index.Index, a *archive.Archive, run int, f index.Folder, want indextest.Folder, guids []cyrus.GUID, lives map[int64]string) {
 	var got []index.Message
 	for msg, err := range ix.Messages(f.ID, run) {
 		if err != nil {
@@ -214,7 +82,7 @@ func (m *model) compareMessages(t testing.TB, ix *index.Index, a *archive.Archiv
 		}
 		g := got[n]
 		n++
-		if g.UID != w.UID || g.GUID != guids[i] || g.InternalDate != w.Date || g.Expunged != w.Expunged || (g.Tar >= 0) != m.stored[guids[i]] || g.Lost {
+		if g.UID != w.UID || g.GUID != guids[i] || g.InternalDate != w.Date || g.Expunged != w.Expunged || (g.Tar >= 0) != m.Has(guids[i]) || g.Lost {
 			t.Fatalf("run %d, %s: %+v, not %+v, %s", run, f.Archived, g, w, guids[i])
 		}
 		if g.Tar >= 0 {
@@ -223,6 +91,9 @@ func (m *model) compareMessages(t testing.TB, ix *index.Index, a *archive.Archiv
 			}
 			if at, ok, err := ix.FileAt(g.Tar); !ok || err != nil || at.GUID != g.GUID || at.Size != g.Size || at.Tar != g.Tar || at.FileMtime != g.FileMtime {
 				t.Errorf("at %d is %+v, %v, %v, not %+v", g.Tar, at, ok, err, g)
+			}
+			if from, err := ix.FilesFrom(g.Tar, 2); err != nil || from[0] != (index.Stretch{Tar: g.Tar, Size: g.Size}) || len(from) > 1 && from[1].Tar <= g.Tar {
+				t.Errorf("from %d on there is %+v, %v", g.Tar, from, err)
 			}
 		} else if g.Size != int64(len(w.Body)) && guids[i].IsZero() {
 			t.Errorf("run %d, %s: %+v is missing and not of %d bytes", run, f.Archived, g, len(w.Body))
@@ -241,7 +112,7 @@ func (m *model) compareMessages(t testing.TB, ix *index.Index, a *archive.Archiv
 				t.Errorf("by %s: %+v, %v, %v, not %+v", what, o, ok, err, g)
 			}
 		}
-		if has, err := ix.HasFile(guids[i]); has != m.stored[guids[i]] || err != nil {
+		if has, err := ix.HasFile(guids[i]); has != m.Has(guids[i]) || err != nil {
 			t.Errorf("HasFile of %s says %v, %v", guids[i], has, err)
 		}
 	}
@@ -280,18 +151,18 @@ func compareMetas(t testing.TB, ix *index.Index, a *archive.Archive, folder int6
 	}
 }
 
-func (m *model) compareStates(t testing.TB, ix *index.Index) {
+func (m model) compareStates(t testing.TB, ix *index.Index) {
 	states, err := ix.States()
 	if err != nil {
 		t.Fatal(err)
 	}
-	last := m.history[len(m.history)-1].run
+	last := m.History[len(m.History)-1].Run
 	for _, f := range last.Folders {
 		s := states[f.UniqueID]
 		if !slices.Equal(s.Names, []string{f.Name}) || s.Fingerprint == "" || s.Exceptions.Fingerprint != s.Fingerprint {
 			t.Errorf("%s: state %+v", f.Name, s)
 		}
-		metas, err := ix.Metas(s.Folder, len(m.history))
+		metas, err := ix.Metas(s.Folder, len(m.History))
 		if err != nil || len(metas) != len(s.Metas) {
 			t.Errorf("%s: %d files, not %d, %v", f.Name, len(s.Metas), len(metas), err)
 		}
@@ -373,21 +244,21 @@ func TestModel(t *testing.T) {
 	root := indextest.Store(t)
 	n := 0
 	rapid.Check(t, func(r *rapid.T) {
-		tb := rapidTB{t, r}
+		tb := indextest.Rapid(t, r)
 		n++
 		dir := filepath.Join(root, fmt.Sprint(n))
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			r.Fatal(err)
 		}
 		w := indextest.NewWriter(tb, dir)
-		m := newModel()
+		m := model{indextest.NewServer()}
 		path := filepath.Join(dir, "index.sqlite3")
 		ix := mustOpenWrite(tb, path)
 		for range rapid.IntRange(1, 6).Draw(r, "runs") {
 			for range rapid.IntRange(0, 5).Draw(r, "changes") {
-				m.change(r)
+				m.Change(r)
 			}
-			w.Run(m.run())
+			w.Run(m.Run())
 			if rapid.Bool().Draw(r, "behind") {
 				continue
 			}

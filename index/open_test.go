@@ -235,9 +235,9 @@ func lastMember(t testing.TB, path string) (last archive.Member) {
 	return last
 }
 
-// TestKilled: an index whose writer was killed within a transaction, half of it in the file, is as before to the next writer; a reader
-// meanwhile refuses.
-func TestKilled(t *testing.T) {
+// mustLag makes an archive of two runs, the second of 3,000 messages, and an index that knows the first.
+func mustLag(t *testing.T) (archivePath, indexPath string) {
+	t.Helper()
 	dir := indextest.Store(t)
 	w := indextest.NewWriter(t, dir)
 	runs := days(2, "one")
@@ -251,12 +251,19 @@ func TestKilled(t *testing.T) {
 	}
 	w.Run(runs[1])
 	w.Close()
+	return w.Path(), path
+}
+
+// TestKilled: an index whose writer was killed within a transaction, half of it in the file, is as before to the next writer; a reader
+// meanwhile refuses.
+func TestKilled(t *testing.T) {
+	archivePath, path := mustLag(t)
 	copied := filepath.Join(t.TempDir(), "index.sqlite3")
 	ix, err := index.OpenWriteSmall(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = ix.CatchUp(context.Background(), mustOpen(t, w.Path()), func(done, total int64) {
+	err = ix.CatchUp(context.Background(), mustOpen(t, archivePath), func(done, total int64) {
 		if done < total {
 			return
 		}
@@ -274,11 +281,27 @@ func TestKilled(t *testing.T) {
 	if s, err := killed.Status(); s.Runs != 1 || err != nil {
 		t.Errorf("%+v, %v", s, err)
 	}
-	mustCheck(t, w.Path(), copied)
-	if err := killed.CatchUp(context.Background(), mustOpen(t, w.Path()), nil); err != nil {
+	mustCheck(t, archivePath, copied)
+	if err := killed.CatchUp(context.Background(), mustOpen(t, archivePath), nil); err != nil {
 		t.Fatal(err)
 	}
-	mustCheck(t, w.Path(), copied)
+	mustCheck(t, archivePath, copied)
+}
+
+// TestFull: an index that finds the disk full says that, and nothing else, and is as before.
+func TestFull(t *testing.T) {
+	archivePath, path := mustLag(t)
+	ix, err := index.OpenWriteFull(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = errors.Join(ix.CatchUp(context.Background(), mustOpen(t, archivePath), nil), ix.Close())
+	if want := path + ": no space left on device"; err == nil || err.Error() != want {
+		t.Errorf("%q, not %q", err, want)
+	}
+	if s, err := mustOpenRead(t, path).Status(); s.Runs != 1 || err != nil {
+		t.Errorf("%+v, %v", s, err)
+	}
 }
 
 // TestSpoiltPages: an index of which any page is spoilt is found out, and mended.

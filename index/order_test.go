@@ -105,7 +105,7 @@ func TestAnyOrder(t *testing.T) {
 	root := indextest.Store(t)
 	n := 0
 	rapid.Check(t, func(r *rapid.T) {
-		tb := rapidTB{t, r}
+		tb := indextest.Rapid(t, r)
 		n++
 		dir := filepath.Join(root, fmt.Sprint(n))
 		if err := os.Mkdir(dir, 0o700); err != nil {

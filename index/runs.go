@@ -32,7 +32,7 @@ func (ix *Index) Runs() ([]Run, error) {
 }
 
 const runColumns = `SELECT run, format, begun, ended, user, source, inferred, start, marker, end_file, end_tar,
-	folders, messages, bytes, new_messages, new_bytes, skipped, missing, mismatched, digest FROM runs`
+	folders, messages, bytes, new_messages, new_bytes, skipped, missing, mismatched, lost, digest FROM runs`
 
 func scanRun(r *row) (run archive.Run, err error) {
 	run.Run, run.Format = int(r.int(0)), int(r.int(1))
@@ -41,7 +41,7 @@ func scanRun(r *row) (run archive.Run, err error) {
 	run.Start, run.Offset, run.End = r.int(7), r.int(8), archive.Position{File: r.int(9), Tar: r.int(10)}
 	run.Folders, run.Messages, run.Bytes = int(r.int(11)), int(r.int(12)), r.int(13)
 	run.NewMessages, run.NewBytes = int(r.int(14)), r.int(15)
-	run.Missing, run.Mismatched, run.Digest = int(r.int(17)), int(r.int(18)), r.text(19)
+	run.Missing, run.Mismatched, run.Lost, run.Digest = int(r.int(17)), int(r.int(18)), int(r.int(19)), r.text(20)
 	return run, json.Unmarshal([]byte(r.text(16)), &run.Skipped)
 }
 
@@ -54,10 +54,10 @@ func (d *db) insertRun(r archive.Run) error {
 	if r.Inferred {
 		inferred = 1
 	}
-	if _, err := d.exec("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	if _, err := d.exec("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 		int64(r.Run), int64(r.Format), r.Begun.Unix(), r.Ended.Unix(), r.User, r.Source, inferred,
 		r.Start, r.Offset, r.End.File, r.End.Tar, int64(r.Folders), int64(r.Messages), r.Bytes,
-		int64(r.NewMessages), r.NewBytes, string(skipped), int64(r.Missing), int64(r.Mismatched), r.Digest); err != nil {
+		int64(r.NewMessages), r.NewBytes, string(skipped), int64(r.Missing), int64(r.Mismatched), int64(r.Lost), r.Digest); err != nil {
 		return err
 	}
 	_, err = d.exec("UPDATE status SET end_file = ?, end_tar = ?", r.End.File, r.End.Tar)

@@ -34,7 +34,7 @@ func (ix *Index) States() (map[string]State, error) {
 	}
 	err = ix.query(func(r *row) error {
 		m := scanMeta(r)
-		byID[r.int(5)].Metas[m.Name] = m
+		byID[r.int(6)].Metas[m.Name] = m
 		return nil
 	}, metaColumns+", folder FROM metas WHERE folder > 0 AND last = ?", open)
 	if err != nil {

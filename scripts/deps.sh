@@ -1,20 +1,24 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that a make target needs, as far as they are missing: deps.sh build|demo|test
+# Installs the Debian packages that a make target needs, as far as they are missing: deps.sh build|demo|test|bench
 #
 # build: what compiles the two programs. demo: and what mounts and shows a store.
-# test: and the Cyrus server that the tests start for themselves, on the loopback, in a temporary folder.
+# test: and the servers, Cyrus and PostgreSQL, that the tests start for themselves, in temporary folders.
+# bench: demo, a Cyrus to restore to, and what the two programs are measured beside, as far as this Debian has it.
 set -euo pipefail
 
 build=(make gcc libc6-dev libdeflate-dev ca-certificates)
 demo=("${build[@]}" fuse3 rsync attr tar gzip)
-test=("${demo[@]}" cyrus-imapd python3 sqlite3)
+test=("${demo[@]}" cyrus-imapd groff-base openssl postgresql python3 sqlite3 systemd)
+# python3-llfuse and python3-fuse are what borg and bup mount with.
+peers=(squashfs-tools squashfuse archivemount fuse-archive ratarmount restic borgbackup python3-llfuse bup python3-fuse)
 
 case ${1:-} in
 build) want=("${build[@]}") ;;
 demo) want=("${demo[@]}") ;;
 test) want=("${test[@]}") ;;
+bench) want=("${demo[@]}" cyrus-imapd "${peers[@]}") ;;
 *)
-	echo "usage: deps.sh build|demo|test" >&2
+	echo "usage: deps.sh build|demo|test|bench" >&2
 	exit 2
 	;;
 esac
@@ -52,7 +56,15 @@ if [ ! -e $policy ]; then
 fi
 
 apt=("${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -y -q -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300)
-echo "deps.sh: installing ${missing[*]}"
+echo "deps.sh: installing ${missing[*]}" >&2
 # An update each time: a list that is old names versions which the mirror no longer has.
 "${apt[@]}" update </dev/null >&2
+if [ "$1" = bench ]; then # no release has all peers: those it lacks are not measured
+	had=()
+	for p in "${missing[@]}"; do
+		[ -z "$(apt-cache madison "$p")" ] || had+=("$p")
+	done
+	[ ${#had[@]} -gt 0 ] || exit 0
+	missing=("${had[@]}")
+fi
 "${apt[@]}" install --no-install-recommends "${missing[@]}" </dev/null >&2

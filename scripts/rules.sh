@@ -36,10 +36,10 @@ go_files | grep -zvE '^internal/(durable|bench)/' | xargs -0r grep -lZ '\.Sync()
 done |
 	report 'Only internal/durable syncs: it knows that a failed fsync must not be tried again.'
 
-go_files | grep -zv '^cmd/' | grep -zvE '^internal/(bench|mkspool)/' | search 'os\.Exit\(|log\.Fatal' |
+go_files | grep -zv '^cmd/' | grep -zvE '^internal/(bench|mkman|mkspool)/' | search 'os\.Exit\(|log\.Fatal' |
 	report 'Only commands end the process: a library returns an error, so that callers can clean up.'
 
-go_files | grep -zv '^cmd/' | grep -zvE '^internal/(bench|mkspool)/' | search 'fmt\.Print|os\.Stdout|os\.Stderr' |
+go_files | grep -zv '^cmd/' | grep -zvE '^internal/(bench|mkman|mkspool)/' | search 'fmt\.Print|os\.Stdout|os\.Stderr' |
 	report 'Libraries print nothing: what a user sees is the command'"'"'s to say.'
 
 # go statements outside an errgroup: in types whose Close (or Wait) waits for them. A file is listed with what waits.
@@ -47,7 +47,7 @@ joined='
 archive/deflater.go stop
 internal/cyruslab/lab.go Stop
 internal/bench/measure.go withPeak
-internal/bench/reading.go unmount
+internal/bench/mount.go unmount
 '
 go_files | grep -zvFf <(printf '%s' "$joined" | sed '/^$/d; s/ .*//') | search '^[[:space:]]*go (func|[A-Za-z_][A-Za-z0-9_.]*\()' |
 	report 'A goroutine belongs to an errgroup, or to a type whose Close waits for it (then: list the file in scripts/rules.sh with what waits).'

@@ -7,10 +7,14 @@
 // files are opened (pinned) under the mailbox's lock again, if the index is still the same, and read when no lock is held any more:
 // what the server unlinks meanwhile is still read.
 //
+// Package agent, which serves others, asks Local for more than a Source has: stats without a lock (Stat), and pinned messages to be
+// read in any order (Pin).
+//
 // Nothing is called deleted because one list lacks it: see Vanished.
 //
 // Locks, in the order of lock/order.go: mailbox, index, then one database at a time; read locks all; held for milliseconds.
 //
-// Not read by Local, in this version: the METADATA of folders (annotations.db), so that no snapshot has a
-// cyrus.mailbox_annotations; mailboxes.db itself, which ctl_mboxlist tells of.
+// The METADATA of all folders is in one database (annotations.db), which is read whole, and again only when it has changed.
+//
+// Not read by Local, in this version: mailboxes.db itself, which ctl_mboxlist tells of.
 package source

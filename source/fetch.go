@@ -32,9 +32,12 @@ func (l *Local) Fetch(ctx context.Context, m Mailbox, want func(*cyrus.Index, *c
 	}
 	for current := false; ; {
 		if !current {
+			// Under no lock of the mailbox: the METADATA of all may have to be read. A change until the look changes the next fingerprint.
+			all, unknown := l.metadata(ctx)
 			if err := f.look(ctx); err != nil {
 				return nil, err
 			}
+			f.last.snapshot.add(metadataOf(all, unknown, m.Mailbox))
 		}
 		held := len(f.pins) > 0
 		if current, err = f.pin(ctx); err != nil {
@@ -88,6 +91,7 @@ func (f *fetch) decide(lk *look) {
 	ix := lk.snapshot.Index
 	if f.validity != ix.UIDValidity { // renumbered meanwhile: other messages
 		f.validity = ix.UIDValidity
+		f.release()
 		clear(f.handled)
 		clear(f.unreadable)
 	}
@@ -107,13 +111,12 @@ func (f *fetch) deliver(ctx context.Context, deliver func(Message) error) error 
 		p := f.pins[0]
 		f.pins = f.pins[1:]
 		f.handled[p.record.UID] = true
-		readErr, err := p.deliver(deliver)
-		if readErr != nil && (err == nil || errors.Is(err, readErr)) {
-			f.unreadable[p.record.UID] = readErr
-			continue
-		}
+		unread, err := p.deliver(deliver)
 		if err != nil {
 			return err
+		}
+		if unread != nil {
+			f.unreadable[p.record.UID] = unread
 		}
 	}
 	f.pins = nil
@@ -144,35 +147,52 @@ type pin struct {
 	record cyrus.Record
 	path   string
 	fd     int
+	drive  *drive
 }
 
-// deliver hands the message on and closes the file. readErr is the error of reading it, if there was one, err the one of deliver.
-func (p pin) deliver(deliver func(Message) error) (readErr, err error) {
-	f := os.NewFile(uintptr(p.fd), p.path)
-	defer f.Close()
+// message is the message in f, which is the pinned file.
+func (p pin) message(f *os.File) (Message, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(p.fd, &st); err != nil {
-		return fmt.Errorf("%s: stat: %w", p.path, err), nil
+		return Message{}, fmt.Errorf("%s: stat: %w", p.path, err)
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return fmt.Errorf("%s: not a regular file: %w", p.path, fs.ErrInvalid), nil
+		return Message{}, fmt.Errorf("%s: not a regular file: %w", p.path, fs.ErrInvalid)
 	}
-	b := &body{f: f}
-	err = deliver(Message{Record: p.record, Size: st.Size, Mtime: int64(st.Mtim.Sec), Inode: st.Ino, Body: b})
-	if first := b.err.Load(); first != nil {
-		readErr = *first
+	return Message{Record: p.record, Size: st.Size, Mtime: int64(st.Mtim.Sec), Inode: st.Ino, Body: p.drive.read(f)}, nil
+}
+
+// deliver hands the message on, as Deliver does, and closes the file.
+func (p pin) deliver(deliver func(Message) error) (unread, err error) {
+	f := os.NewFile(uintptr(p.fd), p.path)
+	defer f.Close()
+	m, err := p.message(f)
+	if err != nil {
+		return err, nil
 	}
-	return readErr, err
+	return Deliver(m, deliver)
+}
+
+// Deliver hands a message on. unread is why its bytes could not be read, if that was so and deliver returned no other error: then it is
+// to be noted as missing, and the others go on. Else err is what deliver returned.
+func Deliver(m Message, deliver func(Message) error) (unread, err error) {
+	b := &body{r: m.Body}
+	m.Body = b
+	err = deliver(m)
+	if first := b.err.Load(); first != nil && (err == nil || errors.Is(err, *first)) {
+		return *first, nil
+	}
+	return nil, err
 }
 
 // body remembers the first error of reading.
 type body struct {
-	f   *os.File
+	r   io.ReaderAt
 	err atomic.Pointer[error]
 }
 
 func (b *body) ReadAt(p []byte, off int64) (int, error) {
-	n, err := b.f.ReadAt(p, off)
+	n, err := b.r.ReadAt(p, off)
 	if err != nil && err != io.EOF {
 		b.err.CompareAndSwap(nil, &err)
 	}

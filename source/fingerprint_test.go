@@ -10,7 +10,7 @@ import (
 )
 
 // TestFingerprintHidesNothing rewrites a file in place, as the server does with a flag, without another size or inode, and
-// with its mtime put back: a fingerprint that counted before does not count after. Half of them count.
+// with its mtime put back: a fingerprint that counted before does not count after. Those count that are settled.
 func TestFingerprintHidesNothing(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "cyrus.index")
 	absent := path + ".absent"
@@ -20,6 +20,7 @@ func TestFingerprintHidesNothing(t *testing.T) {
 	const n = 400
 	for i := range n {
 		content[0]++
+		began := time.Now()
 		if err := os.WriteFile(path, content, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -30,6 +31,9 @@ func TestFingerprintHidesNothing(t *testing.T) {
 			time.Sleep(settled + time.Duration(i%7-3)*time.Millisecond)
 		}
 		before := fingerprintOf(path, absent)
+		if took := time.Since(began); before != "" && took < settled/2 { // the kernel's clock ticks every 10 ms at least
+			t.Fatalf("changed a moment ago, and settled %v after it began", took)
+		}
 		if before == "" {
 			continue
 		}
@@ -57,7 +61,7 @@ func TestFingerprintHidesNothing(t *testing.T) {
 			t.Fatalf("a change is hidden: %q, later %q", before, after)
 		}
 	}
-	if counted < n/100 || counted > n/2 {
+	if counted < n/100 {
 		t.Errorf("%d of %d fingerprints counted", counted, n)
 	}
 }

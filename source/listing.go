@@ -29,7 +29,9 @@ type listing struct {
 	before      *listing // the one before it, without its own
 	begun, made time.Time
 	by          string
+	database    string // fingerprint of mailboxes.db, from before it was read; empty if it does not count
 	problems    []problem
+	metadata    error // why the METADATA of no mailbox can be read, if that stays so
 	users       []User
 	boxes       map[string][]Mailbox // by user, without fingerprints; INBOX first, then by name
 }
@@ -59,14 +61,19 @@ type lists struct {
 }
 
 // Listing says how the last list of mailboxes was made, ByMboxlist or BySpool, and what was wrong with any so far: why
-// ctl_mboxlist was not used (ErrNoTool), and what of the spool may be missing in the list, because it cannot be understood.
+// ctl_mboxlist was not used (ErrNoTool), what of the spool may be missing in the list, because it cannot be understood; and, of the last one,
+// that the METADATA of folders is in a database which cannot be read (cyrus.ErrDatabase).
 func (l *Local) Listing() (by string, problems []error) {
 	l.lists.turn <- struct{}{}
 	defer func() { <-l.lists.turn }()
 	if l.lists.last == nil {
 		return "", nil
 	}
-	return l.lists.last.by, slices.Clone(l.lists.problems)
+	problems = slices.Clone(l.lists.problems)
+	if err := l.lists.last.metadata; err != nil {
+		problems = append(problems, err)
+	}
+	return l.lists.last.by, problems
 }
 
 // keep replaces the last listing. The caller has the turn.
@@ -107,8 +114,10 @@ func (l *Local) list(ctx context.Context, notBefore time.Time) (*listing, error)
 		return nil, ctx.Err()
 	}
 	defer func() { <-l.lists.turn }()
-	if last := l.lists.last; last != nil && !last.begun.Before(notBefore) && time.Since(last.made) < cmp.Or(l.opts.MaxListAge, defaultListAge) {
-		return last, nil
+	if last := l.lists.last; last != nil && !last.begun.Before(notBefore) {
+		if time.Since(last.made) < cmp.Or(l.opts.MaxListAge, defaultListAge) || l.stillTrue(last) {
+			return last, nil
+		}
 	}
 	fresh, err := l.newListing(ctx)
 	if err == nil {
@@ -117,9 +126,17 @@ func (l *Local) list(ctx context.Context, notBefore time.Time) (*listing, error)
 	return fresh, err
 }
 
+// unchangedAge is how old a listing may be if the server's own list is unchanged since: of many mailboxes it takes seconds to make one.
+const unchangedAge = time.Minute
+
+// stillTrue says that the server's own list has not changed since a listing.
+func (l *Local) stillTrue(ls *listing) bool {
+	return time.Since(ls.made) < unchangedAge && ls.by == ByMboxlist && ls.database != "" && ls.database == l.databaseState()
+}
+
 // newListing asks ctl_mboxlist, and where that cannot be or knows nothing, the spool.
 func (l *Local) newListing(ctx context.Context) (*listing, error) {
-	ls := &listing{begun: time.Now(), by: ByMboxlist}
+	ls := &listing{begun: time.Now(), by: ByMboxlist, database: l.databaseState()}
 	boxes, err := l.mboxlist(ctx)
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -135,6 +152,9 @@ func (l *Local) newListing(ctx context.Context) (*listing, error) {
 		}
 		boxes, ls.by, ls.problems = fromSpool, BySpool, append(ls.problems, problems...)
 	}
+	if _, err := l.metadata(ctx); errors.Is(err, cyrus.ErrDatabase) {
+		ls.metadata = err
+	}
 	ls.sort(boxes)
 	ls.made = time.Now()
 	return ls, nil
@@ -149,6 +169,7 @@ func (ls *listing) sort(boxes []cyrus.Mailbox) {
 	}
 	for user, list := range ls.boxes {
 		slices.SortFunc(list, inOrder)
+		ls.boxes[user] = slices.Clone(list) // without what it grew by: a server has a million of them
 		ls.users = append(ls.users, User{Name: user, DriveUnit: list[0].Partition})
 	}
 	slices.SortFunc(ls.users, func(a, b User) int { return cmp.Compare(a.Name, b.Name) })
@@ -188,6 +209,7 @@ func (l *Local) Mailboxes(ctx context.Context, user string) ([]Mailbox, error) {
 	if len(boxes) == 0 {
 		return nil, fmt.Errorf("%s: %w", user, ErrNoUser)
 	}
+	all, unknown := l.metadata(ctx)
 	for i := range boxes {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -200,7 +222,7 @@ func (l *Local) Mailboxes(ctx context.Context, user string) ([]Mailbox, error) {
 		if m.UniqueID == "" { // lists of 3.4 and before do not tell it
 			m.UniqueID = uniqueIDIn(p.Header)
 		}
-		m.Fingerprint = fingerprintOf(p.Index, p.Header, p.Annotations)
+		m.Fingerprint = withMetadata(fingerprintOf(p.Index, p.Header, p.Annotations), metadataOf(all, unknown, m.Mailbox))
 	}
 	return boxes, nil
 }

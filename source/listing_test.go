@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -30,6 +31,15 @@ func mustServer(t *testing.T, o cyruslab.Options) *cyruslab.Lab {
 	return lab
 }
 
+// bare are mailboxes without their fingerprints, which count some time after a change.
+func bare(boxes []source.Mailbox) []source.Mailbox {
+	boxes = slices.Clone(boxes)
+	for i := range boxes {
+		boxes[i].Fingerprint = ""
+	}
+	return boxes
+}
+
 func mustMailboxes(t *testing.T, l *source.Local) []source.Mailbox {
 	t.Helper()
 	boxes, err := l.Mailboxes(t.Context(), "alice")
@@ -42,7 +52,7 @@ func mustMailboxes(t *testing.T, l *source.Local) []source.Mailbox {
 // TestToolFails: where ctl_mboxlist cannot be had or is not to be believed, the spool tells, and why is known.
 func TestToolFails(t *testing.T) {
 	lab := mustServer(t, cyruslab.Options{})
-	want := mustMailboxes(t, mustOpen(t, lab, ""))
+	want := bare(mustMailboxes(t, mustOpen(t, lab, "")))
 	for name, c := range map[string]struct{ script, problem string }{
 		"fails":   {"echo no such thing >&2; exit 75", "no such thing"},
 		"rubbish": {"echo '{'", "mailboxes"},
@@ -54,7 +64,7 @@ func TestToolFails(t *testing.T) {
 			cyruslab.Must(t, os.WriteFile(tool, []byte("#!/bin/sh\n"+c.script+"\n"), 0o755), os.Chmod(tool, 0o755))
 		}
 		l := mustOpen(t, lab, tool)
-		if got := mustMailboxes(t, l); !reflect.DeepEqual(got, want) {
+		if got := bare(mustMailboxes(t, l)); !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: %v, want %v", name, got, want)
 		}
 		if by, problems := l.Listing(); by != source.BySpool || len(problems) != 1 || !strings.Contains(problems[0].Error(), c.problem) {
@@ -66,11 +76,11 @@ func TestToolFails(t *testing.T) {
 // TestOldList: a list in the text form of 3.4 and before has no UniqueIDs; the headers have.
 func TestOldList(t *testing.T) {
 	lab := mustServer(t, cyruslab.Options{LegacyDirs: true})
-	want := mustMailboxes(t, mustOpen(t, lab, ""))
+	want := bare(mustMailboxes(t, mustOpen(t, lab, "")))
 	tool := filepath.Join(lab.Dir, "old")
 	cyruslab.Must(t, os.WriteFile(tool, []byte("#!/bin/sh\nprintf 'user.alice\\t0 default alice\\tlrswipkxtecda\\t\\nuser.alice.Work\\t0 default alice\\tlrs\\t\\n'\n"), 0o755), os.Chmod(tool, 0o755))
 	l := mustOpen(t, lab, tool)
-	if got := mustMailboxes(t, l); !reflect.DeepEqual(got, want) || got[0].UniqueID == "" {
+	if got := bare(mustMailboxes(t, l)); !reflect.DeepEqual(got, want) || got[0].UniqueID == "" {
 		t.Errorf("%v, want %v", got, want)
 	}
 	if by, problems := l.Listing(); by != source.ByMboxlist || len(problems) > 0 {
@@ -189,5 +199,30 @@ func TestFewDescriptors(t *testing.T) {
 	snap, err := l.Fetch(t.Context(), inbox, everything, func(m source.Message) error { n++; return nil })
 	if err != nil || n != 105 || snap.Index.Exists != 105 || len(snap.Missing) > 0 {
 		t.Errorf("%v, %d delivered, %+v", err, n, snap)
+	}
+}
+
+// TestListAge: a list serves for longer than its age as long as mailboxes.db is the same.
+func TestListAge(t *testing.T) {
+	lab := mustServer(t, cyruslab.Options{})
+	tool := filepath.Join(lab.Dir, "counted")
+	script := "#!/bin/sh\necho >>" + lab.Dir + "/spool/count\nexec /usr/lib/cyrus/bin/ctl_mboxlist \"$@\"\n"
+	cyruslab.Must(t, os.WriteFile(tool, []byte(script), 0o755), os.Chmod(tool, 0o755), os.Chmod(lab.Dir+"/spool", 0o777))
+	l, err := source.OpenLocal(t.Context(), source.LocalOptions{ConfigPath: lab.Conf, MboxlistCommand: tool, MaxListAge: 1})
+	cyruslab.Must(t, err)
+	made := func() int {
+		t.Helper()
+		mustMailboxes(t, l)
+		b, err := os.ReadFile(lab.Dir + "/spool/count")
+		cyruslab.Must(t, err)
+		return len(b)
+	}
+	time.Sleep(100 * time.Millisecond) // a fingerprint counts
+	if first, again := made(), made(); first != 1 || again != 1 {
+		t.Errorf("made %d lists, then %d", first, again)
+	}
+	cyruslab.Must(t, lab.MustLogin(t, "alice").Create("INBOX.New"))
+	if boxes, n := mustMailboxes(t, l), made(); n < 2 || !slices.ContainsFunc(boxes, func(m source.Mailbox) bool { return m.Archived == "INBOX.New" }) {
+		t.Errorf("after a change: %d lists, %v", n, boxes)
 	}
 }

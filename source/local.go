@@ -21,9 +21,10 @@ import (
 // LocalOptions of a spool on this host. Zero values are defaults.
 type LocalOptions struct {
 	ConfigPath      string        // the server's imapd.conf; default /etc/imapd.conf
-	LockTimeout     time.Duration // for the locks of one mailbox; default 10 s
+	LockTimeout     time.Duration // for the locks of one mailbox, or of a run (OneWait); default 10 s
 	MaxPins         int           // message files of one Fetch that are open at a time; default 16,384, or what RLIMIT_NOFILE allows
 	MboxlistCommand string        // path of ctl_mboxlist; default: looked for; NoMboxlist: the spool is walked
+	DriveBytes      int64         // of the message files of a partition, read at a time; 0: as many as come
 	MaxListAge      time.Duration // a list of mailboxes serves for so long after it was made; default 5 s
 }
 
@@ -42,6 +43,8 @@ type Local struct {
 	conf  *cyrus.Config
 	owner lock.Owner // of the server's files: what we make and run there is made and run as that user
 	lists lists
+	meta  metadata
+	drive map[string]*drive // by partition
 
 	unlocked bool // for a test that shows what the locks are for: none is taken, as if the mailbox were held from look to pins
 }
@@ -72,7 +75,14 @@ func OpenLocal(_ context.Context, o LocalOptions) (*Local, error) {
 		return nil, fmt.Errorf("%s: names no partition", o.ConfigPath)
 	}
 	l := &Local{opts: o, conf: conf}
+	if o.DriveBytes > 0 {
+		l.drive = map[string]*drive{}
+		for _, partition := range conf.Partitions() {
+			l.drive[partition] = newDrive(o.DriveBytes)
+		}
+	}
 	l.lists.turn = make(chan struct{}, 1)
+	l.meta.turn = make(chan struct{}, 1)
 	l.lists.known = map[string]bool{}
 	if l.owner, err = serverUser(conf); err != nil {
 		return nil, fmt.Errorf("%s: %w", o.ConfigPath, err)
@@ -119,5 +129,5 @@ func notRoots(path string) bool {
 // Name is the server's name.
 func (l *Local) Name() string { return l.conf.ServerName() }
 
-// Close does nothing: between calls Local holds neither locks nor files.
+// Close does nothing: between calls Local holds neither locks nor open files.
 func (l *Local) Close() error { return nil }

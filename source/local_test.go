@@ -3,6 +3,7 @@ package source_test
 import (
 	"reflect"
 	"testing"
+	"time"
 
 	"backupfs/internal/cyruslab"
 	"backupfs/source"
@@ -20,7 +21,9 @@ func TestLocal(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			lab := cyruslab.Start(t, o)
-			sourcetest.Run(t, lab, func(t *testing.T) source.Source { return mustOpen(t, lab, "") })
+			sourcetest.Run(t, lab, sourcetest.Traits{}, func(t *testing.T, lockTimeout time.Duration) source.Source {
+				return mustOpenFor(t, lab, "", lockTimeout)
+			})
 			t.Run("FromSpool", func(t *testing.T) { sameFromSpool(t, lab) })
 		})
 	}
@@ -28,9 +31,14 @@ func TestLocal(t *testing.T) {
 
 func mustOpen(t *testing.T, lab *cyruslab.Lab, mboxlist string) *source.Local {
 	t.Helper()
+	return mustOpenFor(t, lab, mboxlist, sourcetest.Patience)
+}
+
+func mustOpenFor(t *testing.T, lab *cyruslab.Lab, mboxlist string, lockTimeout time.Duration) *source.Local {
+	t.Helper()
 	l, err := source.OpenLocal(t.Context(), source.LocalOptions{
 		ConfigPath:      lab.Conf,
-		LockTimeout:     sourcetest.LockTimeout,
+		LockTimeout:     lockTimeout,
 		MaxPins:         3,
 		MboxlistCommand: mboxlist,
 	})
@@ -63,7 +71,7 @@ func sameFromSpool(t *testing.T, lab *cyruslab.Lab) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !reflect.DeepEqual(got, want) {
+		if !reflect.DeepEqual(bare(got), bare(want)) {
 			t.Errorf("mailboxes of %s in the spool: %v\nof ctl_mboxlist: %v", u.Name, got, want)
 		}
 	}

@@ -29,10 +29,9 @@ const (
 // look is a mailbox at one moment.
 type look struct {
 	snapshot Snapshot
-	index    indexState
+	index    fileState
 	pending  []int // places in the index of what is wanted and not pinned yet
-	matches  bool  // the index's checksum of cyrus.header is right
-	damage   error // why the index cannot be right
+	doubt    error // of NewSnapshot
 }
 
 // look looks again if the index is not right, or does not match the header, which it does unless the server stopped between writing
@@ -79,10 +78,10 @@ func (f *fetch) lookOnce(ctx context.Context, final bool) (*look, error) {
 	case lk.snapshot.Index.Options&optMailboxDeleted != 0:
 		_ = mailbox.Close()
 		return nil, errors.Join(fmt.Errorf("%s: %w", f.m.Name, ErrGone), f.l.forget(ctx, time.Now()))
-	case !final && (lk.damage != nil || !lk.matches):
+	case !final && lk.doubt != nil:
 		return nil, nil
-	case lk.damage != nil:
-		return nil, fmt.Errorf("%s: %w", f.m.Name, lk.damage)
+	case errors.Is(lk.doubt, cyrus.ErrDamaged):
+		return nil, fmt.Errorf("%s: %w", f.m.Name, lk.doubt)
 	}
 	if id := lk.snapshot.Header.UniqueID; f.m.UniqueID != "" && id != f.m.UniqueID {
 		if id != f.otherID {
@@ -122,13 +121,15 @@ func (l *Local) lock(ctx context.Context, p cyrus.Paths) (mailbox, index *os.Fil
 		index, err = os.Open(p.Index)
 		return nil, index, err
 	}
-	deadline := time.Now().Add(l.opts.LockTimeout)
+	timeout, waited := l.patience(ctx)
+	defer waited()
+	deadline := time.Now().Add(timeout)
 	for {
 		if mailbox, err = lock.Open(p.Lock, l.owner); err != nil {
 			return nil, nil, err
 		}
 		if err = lock.Read(ctx, mailbox, time.Until(deadline)); err == nil {
-			index, err = openLocked(ctx, p.Index, min(indexPatience, time.Until(deadline)))
+			index, err = lock.OpenRead(ctx, p.Index, min(indexPatience, time.Until(deadline)))
 		}
 		if err == nil {
 			return mailbox, index, nil
@@ -179,7 +180,7 @@ func (l *Local) sameListed(ctx context.Context, m Mailbox, after time.Time) erro
 // metaCopy is the meta files' bytes, of one moment.
 type metaCopy struct {
 	files       []File // index, header, annotations
-	index       indexState
+	index       fileState
 	fingerprint string
 }
 
@@ -203,7 +204,7 @@ func (f *fetch) copyMeta(ctx context.Context, index *os.File) (c metaCopy, err e
 	c.files = []File{ix, hd}
 	c.index = stateOf(ixStat, ix.Data)
 	var anStat *unix.Stat_t
-	annotations, err := openLocked(ctx, f.paths.Annotations, indexPatience)
+	annotations, err := lock.OpenRead(ctx, f.paths.Annotations, indexPatience)
 	switch {
 	case err == nil:
 		defer annotations.Close()
@@ -221,16 +222,26 @@ func (f *fetch) copyMeta(ctx context.Context, index *os.File) (c metaCopy, err e
 
 // look parses a copy.
 func (c metaCopy) look(p cyrus.Paths) (*look, error) {
-	ix, err := cyrus.ParseIndex(c.files[0].Data)
+	s, doubt, err := NewSnapshot(c.files, p.Index, p.Header)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", p.Index, err)
+		return nil, err
 	}
-	hd, err := cyrus.ParseHeader(c.files[1].Data)
+	s.Fingerprint = c.fingerprint
+	return &look{index: c.index, snapshot: *s, doubt: doubt}, nil
+}
+
+// NewSnapshot parses the meta files of one moment, index and header first; the names are for errors. doubt is why they should be looked
+// at again: the index is wrong in itself, which is cyrus.ErrDamaged, or it does not match the header, which may stay so.
+func NewSnapshot(files []File, index, header string) (s *Snapshot, doubt, err error) {
+	ix, err := cyrus.ParseIndex(files[0].Data)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", p.Header, err)
+		return nil, nil, fmt.Errorf("%s: %w", index, err)
 	}
-	lk := &look{index: c.index, snapshot: Snapshot{Files: c.files, Index: ix, Header: hd, Fingerprint: c.fingerprint, Missing: map[uint32]error{}}}
-	lk.matches = ix.Version < firstHeaderCRC || ix.HeaderFileCRC == crc32.ChecksumIEEE(c.files[1].Data)
+	hd, err := cyrus.ParseHeader(files[1].Data)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", header, err)
+	}
+	s = &Snapshot{Files: files, Index: ix, Header: hd, Missing: map[uint32]error{}}
 	var exists uint32
 	var wrong []string
 	for i := range ix.Records {
@@ -244,12 +255,14 @@ func (c metaCopy) look(p cyrus.Paths) (*look, error) {
 	}
 	switch {
 	case !ix.HeaderCRCOK:
-		lk.damage = fmt.Errorf("%s: %w: the checksum of its header is wrong", p.Index, cyrus.ErrDamaged)
+		doubt = fmt.Errorf("%s: %w: the checksum of its header is wrong", index, cyrus.ErrDamaged)
 	case ix.Version >= firstHeaderCRC && exists != ix.Exists:
-		lk.damage = fmt.Errorf("%s: %w: says %d messages and has %d", p.Index, cyrus.ErrDamaged, ix.Exists, exists)
+		doubt = fmt.Errorf("%s: %w: says %d messages and has %d", index, cyrus.ErrDamaged, ix.Exists, exists)
+	case ix.Version >= firstHeaderCRC && ix.HeaderFileCRC != crc32.ChecksumIEEE(files[1].Data):
+		doubt = fmt.Errorf("%s: does not match %s", index, header)
 	}
 	if len(wrong) > 0 {
-		lk.snapshot.Problems = []error{fmt.Errorf("%s: wrong checksums in the records of UIDs %s", p.Index, strings.Join(wrong, ", "))}
+		s.Problems = []error{fmt.Errorf("%s: wrong checksums in the records of UIDs %s", index, strings.Join(wrong, ", "))}
 	}
-	return lk, nil
+	return s, doubt, nil
 }

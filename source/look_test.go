@@ -14,6 +14,7 @@ import (
 	"backupfs/internal/cyruslab"
 	"backupfs/lock"
 	"backupfs/source"
+	"backupfs/source/sourcetest"
 )
 
 // mustInbox opens a source, and finds the INBOX.
@@ -83,7 +84,7 @@ func TestOtherUniqueID(t *testing.T) {
 	lab := mustServer(t, cyruslab.Options{LegacyDirs: true})
 	l, m, p := mustInbox(t, lab)
 	b, err := os.ReadFile(p.Header)
-	other := strings.Replace(string(b), m.UniqueID, "x"+m.UniqueID[1:], 1)
+	other := strings.Replace(string(b), m.UniqueID, "X"+m.UniqueID[1:], 1) // Cyrus makes none with a capital letter
 	cyruslab.Must(t, err, os.WriteFile(p.Header, []byte(other), 0o600))
 	n := 0
 	snap, err := l.Fetch(t.Context(), m, everything, func(source.Message) error { n++; return nil })
@@ -149,7 +150,8 @@ func TestIndexChangesAlways(t *testing.T) {
 func TestUserFileLocked(t *testing.T) {
 	lab := mustServer(t, cyruslab.Options{LegacyDirs: true})
 	cyruslab.Must(t, lab.MustLogin(t, "alice").Subscribe("INBOX.Work"))
-	l, m, p := mustInbox(t, lab)
+	_, m, p := mustInbox(t, lab)
+	l := mustOpenFor(t, lab, "", sourcetest.LockTimeout)
 	dir := lab.Dir + "/conf/user/a/"
 	cyruslab.Must(t, os.RemoveAll(dir+"alice.seen"), os.Mkdir(dir+"alice.seen", 0o700))
 	for _, path := range []string{dir + "alice.sub", p.Index} {

@@ -25,8 +25,9 @@ const (
 	maxOutdated = 3
 )
 
-// indexState is by what a cyrus.index is known to be the same still. Its header changes with every record, for the modseq.
-type indexState struct {
+// fileState is by what a file is known to be the same still that the server changes in place. The header of a cyrus.index changes with every
+// record, for the modseq; that of a database, or its size, with every transaction.
+type fileState struct {
 	dev, ino     uint64
 	size         int64
 	mtime, ctime unix.Timespec
@@ -35,14 +36,14 @@ type indexState struct {
 
 const headLength = 160 // of the longest header: cyrus.index 20
 
-func stateOf(st *unix.Stat_t, content []byte) indexState {
-	s := indexState{dev: uint64(st.Dev), ino: st.Ino, size: st.Size, mtime: st.Mtim, ctime: st.Ctim}
+func stateOf(st *unix.Stat_t, content []byte) fileState {
+	s := fileState{dev: uint64(st.Dev), ino: st.Ino, size: st.Size, mtime: st.Mtim, ctime: st.Ctim}
 	copy(s.head[:], content)
 	return s
 }
 
-// is reports whether an open and locked file is in this state.
-func (s *indexState) is(f *os.File) (bool, error) {
+// is reports whether an open file is in this state; if it is locked, it stays so.
+func (s *fileState) is(f *os.File) (bool, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
 		return false, fmt.Errorf("%s: stat: %w", f.Name(), err)
@@ -96,7 +97,7 @@ func (f *fetch) open(lk *look) (full bool, err error) {
 		path, fd, err := openMessage(f.paths, rec)
 		switch {
 		case err == nil:
-			f.pins = append(f.pins, pin{record: *rec, path: path, fd: fd})
+			f.pins = append(f.pins, pin{record: *rec, path: path, fd: fd, drive: f.l.drive[f.m.Partition]})
 		case tooManyFiles(err):
 			if len(f.pins) == 0 {
 				return true, fmt.Errorf("%s: %w", f.m.Name, err)

@@ -19,6 +19,8 @@ var (
 	ErrBusy = errors.New("locked by the server")
 	// ErrGone: the mailbox vanished after it was listed. It is not a failure.
 	ErrGone = errors.New("mailbox is gone")
+	// ErrLost: the source itself cannot be reached. It says nothing of a mailbox: nothing else can be had now.
+	ErrLost = errors.New("connection lost")
 )
 
 // Source delivers the mail of a server's users.
@@ -30,8 +32,8 @@ type Source interface {
 	Users(ctx context.Context) ([]User, error)
 
 	// Mailboxes lists a user's mailboxes, deleted ones that the server still keeps too, INBOX first, then by name.
-	// It takes no lock. ErrNoUser if there are none. The list may be a few seconds old, but not older than the last Users, Vanished, or
-	// ErrGone of a Fetch; the fingerprints are of now.
+	// It takes no lock of a mailbox. ErrNoUser if there are none. The list may be a few seconds old, but not older than the last Users, Vanished, or
+	// ErrGone of a Fetch; the fingerprints are of now, or of a UserFiles just before.
 	Mailboxes(ctx context.Context, user string) ([]Mailbox, error)
 
 	// Vanished is asked about mailboxes of a user that an archive has, and that Mailboxes did not list or whose user it did not
@@ -41,9 +43,9 @@ type Source interface {
 	// what that has is there, whatever is answered here.
 	Vanished(ctx context.Context, user string, had []Known) ([]error, error)
 
-	// UserFiles returns the user's own files, "seen" and "sub", as far as they exist. A file whose fingerprint is in known
+	// UserFiles returns the user's own files, "seen" and "sub", as far as they exist. A file whose SHA-1 is in known
 	// (by name) is returned without Data; one that exists and cannot be read, because it is locked or for another reason, has Err.
-	UserFiles(ctx context.Context, user string, known map[string]string) ([]File, error)
+	UserFiles(ctx context.Context, user string, known map[string]cyrus.GUID) ([]File, error)
 
 	// Fetch takes a consistent snapshot of a mailbox: it hands to deliver each message that the index lists (expunged ones
 	// too, as long as their files are there) and that want asks for, and returns the meta files as they were when everything
@@ -57,6 +59,13 @@ type Source interface {
 	Close() error
 }
 
+// Announcer is a Source that gains by knowing what comes next.
+type Announcer interface {
+	// Announce says which mailboxes of a user will be fetched, in this order, if nothing comes in between; none: the run is over. The source
+	// may look at them ahead: what a Fetch returns may then be of a moment before it was called, but not before this call.
+	Announce(user string, next []Mailbox)
+}
+
 // User is one user of a server.
 type User struct {
 	Name      string
@@ -68,7 +77,7 @@ type Mailbox struct {
 	cyrus.Mailbox
 	// Archived is the name by which it is filed (docs/format.md).
 	Archived string
-	// Fingerprint changes when the mailbox changes: flags, messages, annotations, header. Empty: unknown. It is a word without
+	// Fingerprint changes when the mailbox changes: flags, messages, annotations, header, METADATA. Empty: unknown. It is a word without
 	// spaces. A fingerprint taken so soon after a change that a further change could hide behind it is empty.
 	Fingerprint string
 }
@@ -81,12 +90,14 @@ type Known struct {
 
 // File is one meta file.
 type File struct {
-	Name        string // "cyrus.index", "cyrus.header", "cyrus.annotations", "cyrus.mailbox_annotations"; "seen", "sub"
-	Data        []byte
-	Mtime       int64 // Unix seconds
-	Inode       uint64
-	Fingerprint string // of a user's file
-	Err         error  // why a user's file could not be read; then all but Name is zero
+	Name  string // "cyrus.index", "cyrus.header", "cyrus.annotations", "cyrus.mailbox_annotations"; "seen", "sub"
+	Data  []byte
+	Mtime int64 // Unix seconds
+	Inode uint64
+	SHA1  cyrus.GUID // of a user's file, and of METADATA
+	// Err is why a user's file could not be read, or the METADATA of a folder be known; then all but Name is zero. What is known of it
+	// stays as it is. If it is cyrus.ErrDatabase, that METADATA cannot be read is told of the server as a whole, too.
+	Err error
 }
 
 // Message is one message file of a snapshot. Body is valid during deliver only, and can be read more than once.
@@ -98,9 +109,9 @@ type Message struct {
 	Body   io.ReaderAt
 }
 
-// Snapshot is a mailbox's meta files, all of one moment.
+// Snapshot is a mailbox's meta files, all of one moment, and its METADATA of a moment before.
 type Snapshot struct {
-	Files       []File // index first, then header, annotations, mailbox_annotations as far as they exist
+	Files       []File // index first, then header, annotations, mailbox_annotations (the METADATA) as far as they exist
 	Index       *cyrus.Index
 	Header      *cyrus.Header
 	Fingerprint string           // of exactly this state; empty if unknown

@@ -22,6 +22,9 @@ import (
 // cyrus: imap/mboxlist.c mboxlist_deletemailbox, imap/mailbox.c mailbox_delete_cleanup
 const removing = 100 * time.Millisecond
 
+// whileRemoving waits for so long; tests remove files meanwhile.
+var whileRemoving = func(ctx context.Context) error { return lock.Pause(ctx, removing) }
+
 // Vanished asks a second list, and looks for the files of mailboxes that are not listed: a list of a damaged mailboxes.db ends early and looks
 // right, one made while a mailbox is renamed can lack it, and a walk sees nothing of a partition that is not mounted.
 func (l *Local) Vanished(ctx context.Context, user string, had []Known) ([]error, error) {
@@ -63,7 +66,7 @@ func (l *Local) Vanished(ctx context.Context, user string, had []Known) ([]error
 	if !left {
 		return why, nil
 	}
-	if err := lock.Pause(ctx, removing); err != nil {
+	if err := whileRemoving(ctx); err != nil {
 		return nil, err
 	}
 	for i, k := range had {
@@ -133,7 +136,7 @@ func hasEntries(dir string) (bool, error) {
 // files is an error if there are files of a mailbox in the spool, or if that cannot be known: where its UniqueID would lie, and
 // where its name would, on each partition.
 func (l *Local) files(user string, k Known) error {
-	name := internalName(user, k.Archived)
+	name := InternalName(user, k.Archived)
 	for _, partition := range l.conf.Partitions() {
 		if k.UniqueID != "" {
 			p, err := l.conf.Paths(cyrus.Mailbox{Name: name, UniqueID: k.UniqueID, Partition: partition})
@@ -189,8 +192,8 @@ func remains(p cyrus.Paths, own func(*cyrus.Header) bool) error {
 
 func absent(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) }
 
-// internalName is the inverse of cyrus.Name.Archived for a user's mailboxes.
-func internalName(user, archived string) cyrus.Name {
+// InternalName is the inverse of cyrus.Name.Archived for a user's mailboxes.
+func InternalName(user, archived string) cyrus.Name {
 	if user == SharedUser {
 		return cyrus.Name(archived)
 	}

@@ -93,7 +93,7 @@ func TestVanished(t *testing.T) {
 				t.Error("its header is lost: gone")
 			}
 			// The server is just removing it.
-			time.AfterFunc(20*time.Millisecond, func() { _ = os.RemoveAll(work.Data) })
+			source.WhileRemoving(t, func() { cyruslab.Must(t, os.RemoveAll(work.Data)) })
 			if why := mustVanish(t, short, known["INBOX.Work"]); why != nil {
 				t.Error(why)
 			}
@@ -195,7 +195,7 @@ func TestWalkDoubts(t *testing.T) {
 	if why := vanishes(); why != nil || !strings.HasPrefix(told(), "2 ") {
 		t.Errorf("all is well again: %v; %s", why, told())
 	}
-	time.AfterFunc(20*time.Millisecond, func() { _ = os.Remove(p.Index) }) // being removed
+	source.WhileRemoving(t, func() { cyruslab.Must(t, os.Remove(p.Index)) })
 	cyruslab.Must(t, os.Remove(p.Header))
 	if _, err := l.Users(t.Context()); err != nil || !strings.HasPrefix(told(), "2 ") {
 		t.Error(err, told())

@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"backupfs/cyrus"
-	"backupfs/lock"
 )
 
 const (
@@ -81,31 +82,70 @@ type found struct {
 
 // partition collects the mailboxes below root.
 func (w *spoolWalk) partition(ctx context.Context, partition, root string) error {
-	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		rel := strings.TrimPrefix(strings.TrimPrefix(path, root), "/")
-		switch {
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case errors.Is(err, fs.ErrNotExist) && rel != "":
-			return nil // gone meanwhile
-		case err != nil:
+	err := w.dir(ctx, partition, root, ".")
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("partition %s: %w", partition, err)
+	}
+	return err
+}
+
+// dir collects the mailboxes in the folder rel below root, those in it in the order of their names.
+func (w *spoolWalk) dir(ctx context.Context, partition, root, rel string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	path := filepath.Join(root, rel)
+	header := filepath.Join(path, headerFile)
+	if _, byID := cyrus.UniqueIDFromPath(rel); byID {
+		w.add(partition, rel, header, true)
+		return nil // without listing its messages
+	}
+	names, err := namesIn(path)
+	if err != nil {
+		return err
+	}
+	switch {
+	case slices.Contains(names, headerFile):
+		w.add(partition, rel, header, false)
+	case slices.Contains(names, indexFile) && !exists(header):
+		w.noHeader = append(w.noHeader, orphan{w.userIn(rel), header, filepath.Join(path, indexFile)})
+	}
+	for _, name := range names {
+		sub := filepath.Join(rel, name)
+		st, err := os.Lstat(filepath.Join(root, sub))
+		if err == nil && st.IsDir() {
+			err = w.dir(ctx, partition, root, sub)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // gone meanwhile
 			return err
 		}
-		if _, byID := cyrus.UniqueIDFromPath(rel); byID && d.IsDir() {
-			w.add(partition, rel, filepath.Join(path, headerFile), true)
-			return fs.SkipDir // without listing its messages
-		}
-		switch {
-		case d.IsDir():
-		case d.Name() == headerFile:
-			w.add(partition, filepath.Dir(rel), path, false)
-		case d.Name() == indexFile:
-			if header := filepath.Join(filepath.Dir(path), headerFile); !exists(header) {
-				w.noHeader = append(w.noHeader, orphan{w.userIn(filepath.Dir(rel)), header, path})
+	}
+	return nil
+}
+
+// namesIn lists what is in a folder, sorted, but for message files: there may be a million.
+func namesIn(dir string) (names []string, err error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	for {
+		some, err := f.Readdirnames(1024)
+		for _, name := range some {
+			if uid, ok := strings.CutSuffix(name, "."); !ok || strings.Trim(uid, "0123456789") != "" {
+				names = append(names, name)
 			}
 		}
-		return nil
-	})
+		switch err {
+		case nil:
+		case io.EOF:
+			slices.Sort(names)
+			return names, nil
+		default:
+			return nil, err
+		}
+	}
 }
 
 // headless makes problems of folders that have an index and no header, if that lasts: the server removes the one after the
@@ -114,7 +154,7 @@ func (w *spoolWalk) headless(ctx context.Context) error {
 	if len(w.noHeader) == 0 {
 		return nil
 	}
-	if err := lock.Pause(ctx, removing); err != nil {
+	if err := whileRemoving(ctx); err != nil {
 		return err
 	}
 	for _, o := range w.noHeader {

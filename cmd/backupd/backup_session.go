@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"sync/atomic"
 	"time"
 
 	"backupfs/archive"
@@ -13,6 +13,7 @@ import (
 	"backupfs/cmd/internal/cli"
 	"backupfs/internal/store"
 	"backupfs/source"
+	"backupfs/source/remote"
 )
 
 // summaries is up to how many users each has a line: beyond, only those with problems are named, and the totals.
@@ -20,16 +21,16 @@ const summaries = 100
 
 // backupSession is one call of backup.
 type backupSession struct {
+	output
 	st   *store.Store
-	src  *source.Local
+	src  serverSource
 	at   time.Time
-	json bool
 	many bool
 
 	unlisted map[string]bool // users of the store that the server does not list
 
-	out, stderr io.Writer
-	progress    *cli.Progress
+	unreachable atomic.Pointer[error] // once no user can be had any more
+	untried     int                   // users whom that hit
 
 	tally       cli.Tally
 	users       int
@@ -42,23 +43,44 @@ type backupSession struct {
 func (s *backupSession) noteListing() {
 	by, problems := s.src.Listing()
 	for _, err := range problems {
-		s.note("list of mailboxes, by %s: %v", by, err)
-		if !errors.Is(err, source.ErrNoTool) {
+		costs := !errors.Is(err, source.ErrNoTool)
+		if costs {
 			s.tally.Incomplete()
+		}
+		if costs || !s.quiet {
+			s.note("list of mailboxes, by %s: %v", by, err)
 		}
 	}
 }
 
-func (s *backupSession) note(format string, args ...any) {
-	s.progress.Clear()
-	fmt.Fprintf(s.stderr, "backupd: %s\n", cli.Clean(fmt.Sprintf(format, args...)))
-}
-
 // backup backs one user up.
 func (s *backupSession) backup(ctx context.Context, user string) (*backup.Result, error) {
-	return backup.User(ctx, s.st, s.src, user, backup.Options{At: s.at, Progress: func(p backup.Progress) {
+	if err := s.unreachable.Load(); err != nil {
+		return nil, *err
+	}
+	result, err := backup.User(ctx, s.st, s.src, user, backup.Options{At: s.at, Progress: func(p backup.Progress) {
 		s.progress.Show("%s: folder %d of %d, %s (%s) %s", user, p.FoldersDone+1, p.Folders, plural(p.Messages, "new message"), size(p.Bytes), p.Folder)
 	}})
+	switch {
+	case errors.Is(err, remote.ErrUnreachable):
+		s.unreachable.CompareAndSwap(nil, &err)
+	case errors.Is(err, source.ErrNoUser) && !s.unlisted[user]:
+		err = s.suggest(ctx, user, err)
+	}
+	return result, err
+}
+
+// suggest offers the user who was perhaps meant.
+func (s *backupSession) suggest(ctx context.Context, user string, err error) error {
+	users, listErr := s.src.Users(ctx)
+	if listErr != nil {
+		return err
+	}
+	var names []string
+	for _, u := range users {
+		names = append(names, u.Name)
+	}
+	return fmt.Errorf("%w%s", err, closest(user, names))
 }
 
 // report says how it went.
@@ -67,16 +89,26 @@ func (s *backupSession) report(user string, result *backup.Result, err error) {
 	if s.unlisted[user] && errors.Is(err, source.ErrNoUser) {
 		return // deleted
 	}
-	if err = usageIfBefore(err); errors.Is(err, archive.ErrDamaged) {
-		err = withHint(s.st, user, err)
+	if err = withDiskHint(s.st, usageIfBefore(err)); errors.Is(err, archive.ErrDamaged) {
+		err = cli.WithHint(err, "backupd repair --store %s %s", cli.Shell(s.st.Root), cli.Shell(user))
 	}
-	s.tally.Add(err, err == nil && (len(result.Problems) > 0 || result.Index != nil))
 	s.users++
 	if err != nil {
+		s.tally.Add(err, false)
+		if errors.Is(err, remote.ErrUnreachable) {
+			if s.untried++; s.untried > 1 {
+				return
+			}
+		}
 		if s.many {
-			cli.Report(s.stderr, "backupd", err, s.json)
+			s.fail(err)
 		}
 		return
+	}
+	if result.Nothing() {
+		s.tally.Add(fmt.Errorf("%s: no mailbox could be backed up", user), false) // each is named below
+	} else {
+		s.tally.Add(nil, len(result.Problems) > 0 || result.Index != nil)
 	}
 	s.newMessages += result.Run.NewMessages
 	s.newBytes += result.Run.NewBytes
@@ -86,9 +118,12 @@ func (s *backupSession) report(user string, result *backup.Result, err error) {
 	if torn := result.Recovered.Torn; torn != "" {
 		s.note("%s: an earlier run did not finish; its %s were moved to %s", user, size(result.Recovered.TornBytes), torn)
 	}
+	if n := result.Reread; n > 0 {
+		s.note("%s: the index lacked %s, and has them from the archive again", user, plural(n, "run"))
+	}
 	if result.Index != nil {
-		s.note("%s: the run is complete, but its index is not: %v", user, result.Index)
-		fmt.Fprintf(s.stderr, "hint: backupd reindex --store %s %s\n", cli.Clean(cli.Shell(s.st.Root)), cli.Clean(cli.Shell(user)))
+		err := withDiskHint(s.st, fmt.Errorf("%s: the run is complete, but its index is not: %w", user, result.Index))
+		s.fail(cli.WithHint(err, "backupd reindex --store %s %s", cli.Shell(s.st.Root), cli.Shell(user)))
 	}
 	s.print(user, result)
 }
@@ -102,14 +137,21 @@ func (s *backupSession) print(user string, r *backup.Result) {
 	if s.users > summaries && len(r.Problems) == 0 {
 		return
 	}
-	fmt.Fprintf(s.out, "%s: run %d, %d of %s changed, %s (%s); now %s (%s)\n", cli.Clean(user), m.Run, r.Changed, plural(m.Folders, "folder"),
+	s.say("%s: run %d, %d of %s changed, %s (%s); now %s (%s)", user, m.Run, r.Changed, plural(m.Folders, "folder"),
 		plural(m.NewMessages, "new message"), size(m.NewBytes), plural(m.Messages, "message"), size(m.Bytes))
+}
+
+// noteUntried counts those who are not named since none could be had any more, after the first.
+func (s *backupSession) noteUntried() {
+	if s.untried > 1 {
+		s.note("%s could not be backed up either", plural(s.untried-1, "further user"))
+	}
 }
 
 // total ends a call for many users.
 func (s *backupSession) total() {
 	if !s.json && s.users > summaries {
-		fmt.Fprintf(s.out, "%s, %s (%s)\n", plural(s.users, "user"), plural(s.newMessages, "new message"), size(s.newBytes))
+		s.say("%s, %s (%s)", plural(s.users, "user"), plural(s.newMessages, "new message"), size(s.newBytes))
 	}
 }
 

@@ -8,11 +8,14 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// eachUser does work for all users, as many at a time as there are processors, and hands each outcome to done, one at a
-// time. A user's error stops no other; a cancelled ctx does.
-func eachUser[U, T any](ctx context.Context, users []U, work func(context.Context, U) (T, error), done func(U, T, error)) error {
+// processors is how many users at a time keep this host busy, where their work waits for nothing else.
+func processors() int { return runtime.GOMAXPROCS(0) }
+
+// eachUser does work for all users, so many at a time, and hands each outcome to done, one at a time. A user's error stops no
+// other; a cancelled ctx does.
+func eachUser[U, T any](ctx context.Context, users []U, atATime int, work func(context.Context, U) (T, error), done func(U, T, error)) error {
 	var group errgroup.Group
-	group.SetLimit(runtime.GOMAXPROCS(0))
+	group.SetLimit(atATime)
 	var mu sync.Mutex // held while done runs
 	for _, u := range users {
 		if ctx.Err() != nil {

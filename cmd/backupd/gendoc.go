@@ -35,17 +35,24 @@ Scripts: take a code that is not in this table for a failure. An error is one li
 line ` + "`hint: …`" + ` with a command that helps. With ` + "`--json`" + ` it is an object with the keys ` + "`error`, `code` and perhaps `hint`" + `.
 `)
 	for _, cmd := range root.Commands() {
-		if cmd.Hidden || !cmd.IsAvailableCommand() {
-			continue
-		}
-		fmt.Fprintf(&b, "\n## backupd %s\n\n%s\n\n```\n%s\n```\n", cmd.Name(), cmd.Long, cmd.UseLine())
-		if flags := cmd.LocalFlags().FlagUsages(); flags != "" {
-			fmt.Fprintf(&b, "\n```\n%s```\n", flags)
-		}
-		fmt.Fprintf(&b, "\nExamples:\n\n```\n%s\n```\n", unindent(cmd.Example))
+		genVerb(&b, cmd)
 	}
 	_, err := io.WriteString(out, b.String())
 	return err
+}
+
+func genVerb(b *strings.Builder, cmd *cobra.Command) {
+	if cmd.Hidden || !cmd.IsAvailableCommand() {
+		return
+	}
+	fmt.Fprintf(b, "\n## %s\n\n%s\n\n```\n%s\n```\n", cmd.CommandPath(), cmd.Long, cmd.UseLine())
+	if flags := cmd.LocalFlags().FlagUsages(); flags != "" {
+		fmt.Fprintf(b, "\n```\n%s```\n", flags)
+	}
+	fmt.Fprintf(b, "\nExamples:\n\n```\n%s\n```\n", unindent(cmd.Example))
+	for _, sub := range cmd.Commands() {
+		genVerb(b, sub)
+	}
 }
 
 func unindent(s string) string {

@@ -1,25 +1,29 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"text/tabwriter"
 	"time"
 
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
+	"backupfs/backup"
 	"backupfs/cmd/internal/cli"
 	"backupfs/index"
 	"backupfs/internal/store"
 )
 
 type listOptions struct {
-	store string
+	output
+	store anyStore
 	users []string
-	json  bool
 }
 
 func newList() *cobra.Command {
@@ -29,45 +33,59 @@ func newList() *cobra.Command {
 		Short: "List the users of a store, or a user's runs",
 		Long: `List the users of a store with their newest date, or a user's runs with what each held.
 
-Dates are those of the mounted tree, in UTC. Exit status: 0, or 1 where there is no such store or user.`,
+Dates are those of the mounted tree, in UTC. A user whose archive is gone or cannot be read is listed as such; of one
+that lost the runs at its end, those that are left are listed.` + perlHelp + `
+
+Exit status: 0; 1 where there is no such store or user; 3 if some users could not be read; 5 if an archive is gone, or
+has lost runs that its index knows.`,
 		Example: `  backupd list --store /srv/backup
   backupd list --store /srv/backup --json brong`,
 		Args: cli.Args(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.users = args
-			return runList(cmd.Context(), opts, cmd.OutOrStdout())
+			if err := opts.start(cmd); err != nil {
+				return err
+			}
+			return runList(cmd.Context(), opts)
 		},
 	}
-	addStore(cmd, &opts.store)
-	cmd.Flags().BoolVar(&opts.json, "json", false, "print one JSON object")
+	opts.store.addFlags(cmd)
+	opts.addJSON(cmd, "print one JSON object")
 	return cmd
 }
 
-func runList(ctx context.Context, opts listOptions, out io.Writer) error {
-	st, err := openStore(opts.store)
-	if err != nil {
-		return err
-	}
-	users, err := selectUsers(st, opts.users)
+func runList(ctx context.Context, opts listOptions) error {
+	st, err := opts.store.open(ctx, "list", opts.users)
 	if err != nil {
 		return err
 	}
 	if len(opts.users) == 1 {
-		runs, err := userRuns(ctx, users[0])
-		if err != nil {
-			return explain(st, users[0], err)
-		}
-		return printRuns(out, users[0], runs, opts.json)
+		return overUsers(ctx, &opts.output, st, opts.users, backup.Runs, func(u store.User, runs []index.Run, err error) error {
+			if err == nil && len(runs) == 0 && !opts.json {
+				opts.note("%s: %v", u.Name, errNoRun)
+			}
+			if err == nil || len(runs) > 0 {
+				return printRuns(opts.out, u, runs, opts.json)
+			}
+			return nil
+		})
 	}
 	var rows []listedUser
-	for _, u := range users {
-		row, err := listUser(ctx, u)
-		if err != nil {
-			return explain(st, u, err)
+	err = overUsers(ctx, &opts.output, st, nil, listUser, func(u store.User, row listedUser, err error) error {
+		if row.User = u.Name; err != nil && !errors.Is(err, errNoRun) {
+			row.Error = err.Error()
 		}
 		rows = append(rows, row)
+		return nil
+	})
+	if ctx.Err() != nil {
+		return ctx.Err()
 	}
-	return printUsers(out, rows, opts.json)
+	slices.SortFunc(rows, func(a, b listedUser) int { return cmp.Compare(a.User, b.User) })
+	if printErr := printUsers(opts.out, rows, opts.json); printErr != nil {
+		return printErr
+	}
+	return err
 }
 
 // listedRun is one run in --json.
@@ -85,6 +103,7 @@ type listedRun struct {
 	Skipped     []string  `json:"skipped,omitempty"`
 	Missing     int       `json:"missing,omitempty"`
 	Mismatched  int       `json:"mismatched,omitempty"`
+	Lost        int       `json:"lost,omitempty"`
 }
 
 func printRuns(out io.Writer, u store.User, runs []index.Run, asJSON bool) error {
@@ -93,7 +112,7 @@ func printRuns(out io.Writer, u store.User, runs []index.Run, asJSON bool) error
 		rows = append(rows, listedRun{
 			Run: r.Run.Run, Begun: r.Begun, Ended: r.Ended, Date: r.Date, Folders: r.Folders, Messages: r.Messages, Bytes: r.Bytes,
 			NewMessages: r.NewMessages, NewBytes: r.NewBytes, Inferred: r.Inferred,
-			Skipped: r.Skipped, Missing: r.Missing, Mismatched: r.Mismatched,
+			Skipped: r.Skipped, Missing: r.Missing, Mismatched: r.Mismatched, Lost: r.Lost,
 		})
 	}
 	if asJSON {
@@ -122,6 +141,7 @@ func remarks(r listedRun) (s string) {
 	add(len(r.Skipped) > 0, "%s skipped", plural(len(r.Skipped), "folder"))
 	add(r.Missing > 0, "%d missing", r.Missing)
 	add(r.Mismatched > 0, "%d mismatched", r.Mismatched)
+	add(r.Lost > 0, "%d lost", r.Lost)
 	return s
 }
 

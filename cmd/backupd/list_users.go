@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"text/tabwriter"
 
+	"backupfs/backup"
 	"backupfs/cmd/internal/cli"
 	"backupfs/internal/store"
 )
@@ -22,31 +24,29 @@ type listedUser struct {
 	Bytes        int64  `json:"bytes"`
 	ArchiveBytes int64  `json:"archive_bytes"`
 	IndexBytes   int64  `json:"index_bytes"`
+	Error        string `json:"error,omitempty"` // why the archive cannot be read; the rest is what is known all the same
 }
 
-func listUser(ctx context.Context, u store.User) (listedUser, error) {
-	row := listedUser{User: u.Name}
-	path, err := u.Archive()
+func listUser(ctx context.Context, u store.User) (row listedUser, err error) {
+	err = u.Read(func(path string) error {
+		info, err := os.Stat(path)
+		if err == nil {
+			row.ArchiveBytes = info.Size()
+		}
+		return err
+	})
 	if err != nil {
 		return row, err
 	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return row, err
-	}
-	row.ArchiveBytes = info.Size()
 	if info, err := os.Stat(u.Index()); err == nil {
 		row.IndexBytes = info.Size()
 	}
-	runs, err := userRuns(ctx, u)
-	if err != nil {
-		return row, err
-	}
+	runs, err := backup.Runs(ctx, u)
 	if row.Runs = len(runs); row.Runs > 0 {
 		last := runs[row.Runs-1]
 		row.Newest, row.Folders, row.Messages, row.Bytes = last.Date, last.Folders, last.Messages, last.Bytes
 	}
-	return row, nil
+	return row, err
 }
 
 func printUsers(out io.Writer, rows []listedUser, asJSON bool) error {
@@ -58,7 +58,11 @@ func printUsers(out io.Writer, rows []listedUser, asJSON bool) error {
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(w, "USER\tRUNS\tNEWEST\tMESSAGES\tSIZE\tARCHIVE\tINDEX")
 	for _, r := range rows {
-		fmt.Fprintf(w, "%s\t%d\t%s\t%d\t%s\t%s\t%s\n", cli.Clean(r.User), r.Runs, r.Newest, r.Messages, size(r.Bytes),
+		if r.Error != "" && r.Runs == 0 {
+			fmt.Fprintf(w, "%s\t?\tunreadable\t\t\t\t\n", cli.Clean(r.User)) // why is on stderr
+			continue
+		}
+		fmt.Fprintf(w, "%s\t%d\t%s\t%d\t%s\t%s\t%s\n", cli.Clean(r.User), r.Runs, cmp.Or(r.Newest, "-"), r.Messages, size(r.Bytes),
 			size(r.ArchiveBytes), size(r.IndexBytes))
 	}
 	return w.Flush()

@@ -4,19 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 
 	"github.com/spf13/cobra"
 
 	"backupfs/archive"
-	"backupfs/cmd/internal/cli"
 	"backupfs/index"
 	"backupfs/internal/store"
 	"backupfs/lock"
 )
 
 type reindexOptions struct {
+	output
 	store string
 	users []string
 }
@@ -27,67 +25,53 @@ func newReindex() *cobra.Command {
 		Use:   "reindex --store DIR [USER...]",
 		Short: "Rebuild indexes from the archives",
 		Long: `Rebuild the index.sqlite3 of the named users, or of all, from their archives. An index is a cache: rebuilding loses
-nothing, and nothing but time is lost with one. A mounted store goes on with the new one.
+nothing, and nothing but time is lost with one. A mounted store goes on with the new one. An index that knows runs which
+can no longer be read from the archive is not replaced: that is damage, and backupd verify names it.
 
-Exit status: 0; 3 if some users failed; 4 if a backup of the user is going on; 5 if an archive is damaged.`,
+Exit status: 0; 1 if all users failed, 3 if some did; 4 if a backup of the user is going on; 5 if an archive is damaged or
+gone.`,
 		Example: `  backupd reindex --store /srv/backup
   backupd reindex --store /srv/backup brong`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.users = args
-			return runReindex(cmd.Context(), opts, cmd.OutOrStdout(), cmd.ErrOrStderr())
+			if err := opts.start(cmd); err != nil {
+				return err
+			}
+			return runReindex(cmd.Context(), opts)
 		},
 	}
 	addStore(cmd, &opts.store)
+	opts.addQuiet(cmd)
 	return cmd
 }
 
-func runReindex(ctx context.Context, opts reindexOptions, out, stderr io.Writer) error {
-	st, err := openStore(opts.store)
+func runReindex(ctx context.Context, opts reindexOptions) error {
+	st, err := openStore(ctx, "reindex", opts.store, opts.users)
 	if err != nil {
 		return err
 	}
-	users, err := selectUsers(st, opts.users)
-	if err != nil {
-		return err
-	}
-	progress := cli.NewProgress(os.Stderr)
-	defer progress.Clear()
-	var tally cli.Tally
-	err = eachUser(ctx, users, func(ctx context.Context, u store.User) (runs int, err error) {
-		return reindexUser(ctx, u, progress)
-	}, func(u store.User, runs int, err error) {
-		progress.Clear()
-		err = explain(st, u, err)
-		tally.Add(err, false)
-		if err != nil && len(users) > 1 {
-			cli.Report(stderr, "backupd", err, false)
-		} else if err == nil {
-			fmt.Fprintf(out, "%s: %s\n", cli.Clean(u.Name), plural(runs, "run"))
+	return overUsers(ctx, &opts.output, st, opts.users, func(ctx context.Context, u store.User) (int, error) {
+		return reindexUser(ctx, u, opts.percent(u.Name+":"))
+	}, func(u store.User, runs int, err error) error {
+		if err == nil {
+			opts.say("%s: %s", u.Name, plural(runs, "run"))
 		}
+		return nil
 	})
-	if err != nil {
-		return err
-	}
-	return tally.Err()
 }
 
 // reindexUser rebuilds one index and returns the number of its runs.
-func reindexUser(ctx context.Context, u store.User, progress *cli.Progress) (runs int, err error) {
-	path, err := u.Archive()
-	if err != nil {
-		return 0, err
-	}
+func reindexUser(ctx context.Context, u store.User, progress func(done, total int64)) (runs int, err error) {
 	release, err := lock.File(u.Lock())
 	if err != nil {
 		return 0, err
 	}
 	defer func() { _ = release() }()
-	err = index.Rebuild(ctx, path, u.Index(), func(done, total int64) {
-		progress.Show("%s: %d %%", u.Name, done*100/max(total, 1))
-	})
-	if errors.Is(err, index.ErrKept) {
-		err = fmt.Errorf("%s: %w: %w", path, archive.ErrDamaged, err)
+	path, err := u.Archive()
+	if err != nil {
+		return 0, err
 	}
+	err = index.Rebuild(ctx, path, u.Index(), progress)
 	if err != nil {
 		return 0, err
 	}

@@ -3,17 +3,24 @@ package main
 import (
 	"bytes"
 	"crypto/sha1"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
+	"math/rand/v2"
+	"net"
 	"os"
 	"os/exec"
 	"os/user"
 	"path/filepath"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 
 	"backupfs/cyrus"
 	"backupfs/lock"
@@ -29,16 +36,30 @@ func TestMain(m *testing.M) {
 //	spool DIR                 makes the configuration and the empty spool of a server in DIR
 //	mail DIR MAILBOX TEXT     appends a message to a mailbox of that spool (user/brong/Work), and makes the mailbox if need be
 //	expunge DIR MAILBOX UID   expunges one, with its file
+//	flag DIR MAILBOX UID      makes one flagged and unseen
 //	flip GLOB PERCENT         spoils a byte of the file, so far into it
 //	cut GLOB BYTES            takes bytes off the end of the file
+//	mount DIR SIZE            mounts an empty file system of so many bytes there, until the script ends
+//	fill FILE KIB             fills the file system with it, but for so much
 //	hold GLOB                 locks the file until the script ends
+//	ask SOCKET FILE REPLY     sends the file to a server that starts or runs, and writes what it answers
+//	relay FROM TO BYTES       makes the socket FROM lead to the socket TO, until so many bytes came back; then nobody is there
+//
+// $NOISE is a text that no compression makes smaller than 8 KiB.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
+		Setup: func(env *testscript.Env) error {
+			noise := make([]byte, 8<<10)
+			_, _ = rand.NewChaCha8([32]byte{}).Read(noise)
+			env.Setenv("NOISE", hex.EncodeToString(noise))
+			return nil
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "spool": spool, "mail": mail, "expunge": expunge, "flip": flip, "cut": cut, "hold": hold,
+			"exits": exits, "spool": spool, "mail": mail, "expunge": expunge, "flag": flag, "flip": flip, "cut": cut, "hold": hold, "ask": ask,
+			"relay": relay, "mount": mount, "fill": fill,
 		},
 	})
 }
@@ -73,6 +94,8 @@ func spool(ts *testscript.TestScript, _ bool, args []string) {
 	for up := dir; up != filepath.Clean(os.TempDir()) && up != "/"; up = filepath.Dir(up) {
 		ts.Check(os.Chmod(up, 0o755))
 	}
+	// As there is of each server. That it has no mailbox sends whoever asks it to the spool.
+	ts.Check(os.WriteFile(filepath.Join(dir, "conf/mailboxes.db"), nil, 0o644))
 	conf := fmt.Sprintf("servername: imap.example.com\nconfigdirectory: %s/conf\npartition-default: %s/spool\n", dir, dir)
 	ts.Check(os.WriteFile(filepath.Join(dir, "imapd.conf"), []byte(conf), 0o644))
 }
@@ -105,6 +128,16 @@ func expunge(ts *testscript.TestScript, _ bool, args []string) {
 		}
 	})
 	ts.Check(os.Remove(filepath.Join(dir, args[2]+".")))
+}
+
+func flag(ts *testscript.TestScript, _ bool, args []string) {
+	change(ts, filepath.Join(ts.MkAbs(args[0]), "spool", args[1]), func(ix *cyrus.Index) {
+		for i := range ix.Records {
+			if r := &ix.Records[i]; fmt.Sprint(r.UID) == args[2] {
+				r.SystemFlags = r.SystemFlags&^cyrus.FlagSeen | cyrus.FlagFlagged
+			}
+		}
+	})
 }
 
 // change rewrites a mailbox's cyrus.index.
@@ -141,10 +174,74 @@ func cut(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.Truncate(path, info.Size()-n))
 }
 
+func mount(ts *testscript.TestScript, _ bool, args []string) {
+	dir := ts.MkAbs(args[0])
+	ts.Check(os.MkdirAll(dir, 0o700))
+	ts.Check(unix.Mount("tmpfs", dir, "tmpfs", 0, "mode=0700,size="+args[1]))
+	ts.Defer(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
+}
+
+func fill(ts *testscript.TestScript, _ bool, args []string) {
+	path := ts.MkAbs(args[0])
+	spare, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	var st unix.Statfs_t
+	ts.Check(unix.Statfs(filepath.Dir(path), &st))
+	f, err := os.Create(path)
+	ts.Check(err)
+	ts.Check(unix.Fallocate(int(f.Fd()), 0, 0, int64(st.Bavail)*st.Bsize-int64(spare)<<10))
+	ts.Check(f.Close())
+}
+
 func hold(ts *testscript.TestScript, _ bool, args []string) {
 	release, err := lock.File(one(ts, args[0]))
 	ts.Check(err)
 	ts.Defer(func() { _ = release() })
+}
+
+func ask(ts *testscript.TestScript, _ bool, args []string) {
+	var c net.Conn
+	var err error
+	for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
+		if c, err = net.Dial("unix", ts.MkAbs(args[0])); err == nil || time.Now().After(deadline) {
+			break
+		}
+	}
+	ts.Check(err)
+	defer c.Close()
+	_, err = c.Write([]byte(ts.ReadFile(args[1])))
+	ts.Check(err)
+	ts.Check(c.(*net.UnixConn).CloseWrite())
+	reply, err := io.ReadAll(c)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[2]), reply, 0o644))
+}
+
+func relay(ts *testscript.TestScript, _ bool, args []string) {
+	from, to := ts.MkAbs(args[0]), ts.MkAbs(args[1])
+	left, err := strconv.ParseInt(args[2], 10, 64)
+	ts.Check(err)
+	ln, err := net.Listen("unix", from)
+	ts.Check(err)
+	var g errgroup.Group
+	ts.Defer(func() { _, _ = ln.Close(), g.Wait() })
+	g.Go(func() error { // one connection after another
+		for left > 0 {
+			c, err := ln.Accept()
+			if err != nil {
+				return err
+			}
+			server, err := net.Dial("unix", to)
+			if err != nil {
+				return errors.Join(err, c.Close())
+			}
+			g.Go(func() error { _, err := io.Copy(server, c); return errors.Join(err, server.Close()) })
+			n, _ := io.CopyN(c, server, left)
+			left -= n
+			_ = c.Close()
+		}
+		return ln.Close()
+	})
 }
 
 func one(ts *testscript.TestScript, glob string) string {
@@ -159,7 +256,7 @@ func one(ts *testscript.TestScript, glob string) string {
 // TestHelp: every verb explains itself, with an example and its exit status, and docs/cli.md is what they say.
 func TestHelp(t *testing.T) {
 	root := newRoot()
-	for _, cmd := range root.Commands() {
+	for _, cmd := range append(root.Commands(), newAgentKeygen()) {
 		if cmd.Hidden {
 			continue
 		}

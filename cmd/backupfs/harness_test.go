@@ -123,11 +123,11 @@ type mounted struct {
 }
 
 // mount starts the program in front and waits until the mount answers.
-func (x *fixture) mount(options string) *mounted {
+func (x *fixture) mount(options string, env ...string) *mounted {
 	x.t.Helper()
 	m := &mounted{t: x.t, dir: x.t.TempDir(), cache: x.t.TempDir(), log: &buffer{}, ended: make(chan error, 1)}
 	m.cmd = exec.Command(program, "-f", "-o", "cachedir="+m.cache, "-o", options, x.store.Root, m.dir)
-	m.cmd.Stdout, m.cmd.Stderr = m.log, m.log
+	m.cmd.Stdout, m.cmd.Stderr, m.cmd.Env = m.log, m.log, append(os.Environ(), env...)
 	if err := m.cmd.Start(); err != nil {
 		x.t.Fatal(err)
 	}
@@ -137,12 +137,15 @@ func (x *fixture) mount(options string) *mounted {
 	return m
 }
 
-// wait waits until ok, for 5 s.
+// patience is for what takes a second at most on a machine with nothing else to do.
+const patience = 3 * time.Minute
+
+// wait waits until ok.
 func (m *mounted) wait(what string, ok func() bool) {
 	m.t.Helper()
 	for start := time.Now(); !ok(); time.Sleep(5 * time.Millisecond) {
-		if time.Since(start) > 5*time.Second {
-			m.t.Fatalf("after 5 s still not: %s\n%s", what, m.log)
+		if time.Since(start) > patience {
+			m.t.Fatalf("after %v still not: %s\n%s", patience, what, m.log)
 		}
 	}
 }
@@ -160,7 +163,7 @@ func (m *mounted) end(sig syscall.Signal) {
 		if err != nil {
 			m.t.Errorf("the child: %v\n%s", err, m.log)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		_ = m.cmd.Process.Kill()
 		m.t.Errorf("the child does not end at %v\n%s", sig, m.log)
 	}

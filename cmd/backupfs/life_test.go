@@ -60,22 +60,28 @@ func TestBackground(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, "brong/2009-09-28/.meta")); err != nil {
 		t.Errorf("the mount does not answer: %v", err)
 	}
-	pid := mustPid(t, dir)
+	pid := mustPid(t, filepath.Base(dir))
 	if cwd, err := os.Readlink(fmt.Sprintf("/proc/%s/cwd", pid)); err != nil || cwd != "/" {
 		t.Errorf("the process lives in %s, %v", cwd, err)
 	}
+	mustEndWithMount(t, dir, pid)
+}
+
+// mustEndWithMount unmounts: that ends the process.
+func mustEndWithMount(t *testing.T, dir, pid string) {
+	t.Helper()
 	output(t, "umount", dir)
 	for start := time.Now(); ; time.Sleep(10 * time.Millisecond) {
 		if _, err := os.Stat("/proc/" + pid); err != nil {
-			break
+			return
 		}
-		if time.Since(start) > 5*time.Second {
+		if time.Since(start) > patience {
 			t.Fatal("the process does not end with its mount")
 		}
 	}
 }
 
-// mustPid finds the process that serves a mount.
+// mustPid finds the process that serves a mount point, as it was named.
 func mustPid(t *testing.T, dir string) string {
 	t.Helper()
 	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
@@ -84,7 +90,7 @@ func mustPid(t *testing.T, dir string) string {
 	}
 	for _, path := range lines {
 		b, _ := os.ReadFile(path)
-		if bytes.HasPrefix(b, []byte(program+"\x00")) && bytes.Contains(b, []byte("\x00"+filepath.Base(dir)+"\x00")) {
+		if bytes.HasPrefix(b, []byte(program+"\x00")) && bytes.Contains(b, []byte("\x00"+dir+"\x00")) {
 			return filepath.Base(filepath.Dir(path))
 		}
 	}
@@ -105,7 +111,7 @@ func TestHelper(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, "brong/2009-09-28/.meta")); err != nil {
 		t.Errorf("the mount does not answer: %v", err)
 	}
-	output(t, "umount", dir)
+	mustEndWithMount(t, dir, mustPid(t, dir))
 }
 
 func TestRefused(t *testing.T) {
@@ -143,7 +149,7 @@ func TestRefused(t *testing.T) {
 		"three arguments":       {args: []string{root, empty, empty}, code: 2, says: "arg", hint: "--help"},
 		"unknown flag":          {args: []string{"--bogus", root, empty}, code: 2, says: "bogus", hint: "--help"},
 		"unknown option":        {args: []string{"-o", "bogus", root, empty}, code: 2, says: `"bogus"`, hint: "--help"},
-		"bad value":             {args: []string{"-ocache=much", root, empty}, code: 2, says: "cache=much", hint: "cache=64M"},
+		"bad value":             {args: []string{"-ocache=much", root, empty}, code: 2, says: "cache=much", hint: "cache=8M"},
 		"no store":              {args: []string{filepath.Join(temp, "nowhere"), empty}, code: 1, says: "no such file", hint: "backupd backup"},
 		"not a store":           {args: []string{full, empty}, code: 1, says: "not a backupfs store", hint: "backupd backup"},
 		"no mount point":        {args: []string{root, filepath.Join(temp, "nowhere")}, code: 1, says: "mount point", hint: "mkdir -p"},

@@ -58,6 +58,18 @@ func model(t *testing.T, r indextest.Run, expunged bool) map[string]want {
 	return tree
 }
 
+// modelOpen is what a date shows with umask=000.
+func modelOpen(t *testing.T, r indextest.Run) map[string]want {
+	tree := model(t, r, false)
+	for path, w := range tree {
+		if w.mode&fs.ModeSymlink == 0 {
+			w.mode |= w.mode&0o700>>3 | w.mode&0o700>>6
+			tree[path] = w
+		}
+	}
+	return tree
+}
+
 // mustMatch compares a date with the model: names, types, modes, owners, sizes, mtimes, contents, inodes, link counts. It returns the
 // inodes of files.
 func mustMatch(t *testing.T, dir string, tree map[string]want) map[string]uint64 {

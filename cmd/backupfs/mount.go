@@ -8,6 +8,7 @@ import (
 	"log"
 	"os"
 	"os/exec"
+	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -26,7 +27,7 @@ type mount struct {
 }
 
 // newMount checks everything that can be refused before something is mounted.
-func newMount(root, dir string, words []string) (*mount, error) {
+func newMount(ctx context.Context, root, dir string, words []string) (*mount, error) {
 	o, err := parseOptions(words)
 	if err != nil {
 		return nil, err
@@ -38,19 +39,19 @@ func newMount(root, dir string, words []string) (*mount, error) {
 	if err := checkMountpoint(dir); err != nil {
 		return nil, err
 	}
-	if dir, err = real(dir); err != nil {
+	if dir, err = cli.Real(dir); err != nil {
 		return nil, err
 	}
-	if root, err = real(root); err != nil {
-		return nil, err
-	}
-	if o.fs.Store, err = openStore(root); err != nil {
+	if root, err = cli.Real(root); err != nil {
 		return nil, err
 	}
 	if err := checkOverlap("store", root, dir); err != nil {
 		return nil, err
 	}
-	if o.fs.CacheDir, err = real(o.fs.CacheDir); err != nil {
+	if o.fs.CacheDir, err = cli.Real(o.fs.CacheDir); err != nil {
+		return nil, err
+	}
+	if o.fs.Store, err = openStore(ctx, root, o.fs.CacheDir); err != nil {
 		return nil, err
 	}
 	if err := checkOverlap("cachedir", o.fs.CacheDir, dir); err != nil {
@@ -62,11 +63,17 @@ func newMount(root, dir string, words []string) (*mount, error) {
 }
 
 // run mounts and serves until a signal comes or somebody unmounts.
-func (m *mount) run(ctx context.Context) error {
+func (m *mount) run(ctx context.Context) (err error) {
 	// Nobody's folder is to be kept from being unmounted by this process.
-	if err := os.Chdir("/"); err != nil {
+	if err = os.Chdir("/"); err != nil {
 		return err
 	}
+	collectOften()
+	stopProfiling, err := profiling(m.options.profile)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stopProfiling()) }()
 	f := fs.New(m.options.fs)
 	server, err := fuse.NewServer(f, m.dir, m.fuseOptions())
 	if err != nil {
@@ -94,6 +101,14 @@ func (m *mount) run(ctx context.Context) error {
 	return errors.Join(err, group.Wait(), f.Close())
 }
 
+// collectOften keeps the memory of inflated members near their bound: as set by default, garbage may take as much again. It costs
+// little, for they hold no pointers.
+func collectOften() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(25)
+	}
+}
+
 func (m *mount) fuseOptions() *fuse.MountOptions {
 	return &fuse.MountOptions{
 		Name:       "backupfs",
@@ -108,7 +123,9 @@ func (m *mount) fuseOptions() *fuse.MountOptions {
 		// Links are as immutable as all the rest: a link that changes has another node id.
 		EnableSymlinkCaching: true,
 		IgnoreSecurityLabels: true,
-		ExtraCapabilities:    fuse.CAP_NO_OPENDIR_SUPPORT,
+		// Node ids count users as they are looked at: a file handle that outlives the mount, as an NFS server makes them, would stand for
+		// another user's mail in the next one. So there are none.
+		ExtraCapabilities: fuse.CAP_NO_OPENDIR_SUPPORT | fuse.CAP_NO_EXPORT_SUPPORT,
 		// There is no file to splice from; to find that out takes go-fuse a pipe each time.
 		DisableSplice: true,
 		// Read-ahead of many files at once.

@@ -17,6 +17,7 @@ import (
 type options struct {
 	fs         fs.Options
 	allowOther bool
+	profile    string // folder for profiles, empty: none
 }
 
 // ignored are words of mount(8) that fstab may have, or that mount adds: they are always so, or mean nothing here.
@@ -32,7 +33,7 @@ var ignored = map[string]bool{
 
 // parseOptions reads the words of all -o.
 func parseOptions(words []string) (options, error) {
-	o := options{fs: fs.Options{CacheBytes: 64 << 20, CacheDir: defaultCacheDir(), Location: time.UTC, Umask: 0o077}}
+	o := options{fs: fs.Options{CacheBytes: 8 << 20, CacheDir: cli.CacheDir(), Location: time.UTC, Umask: 0o077}}
 	o.fs.UID, o.fs.GID = defaultOwner()
 	for _, word := range strings.Split(strings.Join(words, ","), ",") {
 		name, value, hasValue := strings.Cut(word, "=")
@@ -69,15 +70,17 @@ func (s setter) want() string {
 var setters = map[string]setter{
 	"allow_other": {false, "allow_other", func(o *options, _ string) bool { o.allowOther = true; return true }},
 	"expunged":    {false, "expunged", func(o *options, _ string) bool { o.fs.Expunged = true; return true }},
-	"cache": {true, "cache=64M", func(o *options, v string) (ok bool) {
+	"layout": {true, "layout=snapshots", func(o *options, v string) bool {
+		o.fs.Snapshots = v == "snapshots"
+		return o.fs.Snapshots || v == "users"
+	}},
+	"utf8": {false, "utf8", func(o *options, _ string) bool { o.fs.UTF8 = true; return true }},
+	"cache": {true, "cache=8M", func(o *options, v string) (ok bool) {
 		o.fs.CacheBytes, ok = parseSize(v)
 		return ok
 	}},
-	"cachedir": {true, "cachedir=/var/cache/backupfs", func(o *options, v string) bool {
-		abs, err := filepath.Abs(v)
-		o.fs.CacheDir = abs
-		return err == nil && v != ""
-	}},
+	"cachedir": {true, "cachedir=/var/cache/backupfs", func(o *options, v string) bool { return setFolder(&o.fs.CacheDir, v) }},
+	"profile":  {true, "profile=/tmp/profiles", func(o *options, v string) bool { return setFolder(&o.profile, v) }},
 	"tz": {true, "tz=Europe/Berlin", func(o *options, v string) bool {
 		zone, err := time.LoadLocation(v)
 		o.fs.Location = zone
@@ -112,6 +115,13 @@ var setters = map[string]setter{
 	}},
 }
 
+// setFolder takes a folder, which may be relative to where the program was started: it does not stay there.
+func setFolder(to *string, v string) bool {
+	abs, err := filepath.Abs(v)
+	*to = abs
+	return err == nil && v != ""
+}
+
 // parseSize reads a number of bytes, with K, M or G for powers of 1024.
 func parseSize(s string) (int64, bool) {
 	shift := 0
@@ -134,14 +144,4 @@ func defaultOwner() (uid, gid uint32) {
 		}
 	}
 	return uint32(os.Geteuid()), uint32(os.Getegid())
-}
-
-func defaultCacheDir() string {
-	if dir := os.Getenv("XDG_CACHE_HOME"); filepath.IsAbs(dir) {
-		return filepath.Join(dir, "backupfs")
-	}
-	if dir, err := os.UserCacheDir(); err == nil && os.Geteuid() != 0 {
-		return filepath.Join(dir, "backupfs")
-	}
-	return "/var/cache/backupfs"
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	iofs "io/fs"
@@ -41,12 +42,12 @@ func haveFusermount() bool {
 	return false
 }
 
-// openStore opens the store, and refuses what is none.
-func openStore(root string) (*store.Store, error) {
+// openStore opens the store, ours or one of Cyrus::Backup, and refuses what is none.
+func openStore(ctx context.Context, root, cacheDir string) (*store.Store, error) {
 	if _, err := os.Stat(root); err != nil {
 		return nil, cli.WithHint(err, "backupd backup --store %s (makes a store)", root)
 	}
-	st, err := store.Open(root)
+	st, err := cli.OpenStore(ctx, root, cacheDir)
 	if errors.Is(err, store.ErrNotStore) {
 		return nil, cli.WithHint(err, "backupd backup --store DIR (makes a store)")
 	}
@@ -91,18 +92,4 @@ func checkOverlap(what, dir, mountpoint string) error {
 
 func inside(outer, inner string) bool {
 	return outer == inner || strings.HasPrefix(inner, strings.TrimSuffix(outer, "/")+"/")
-}
-
-// real is a path without symbolic links, as far as it exists.
-func real(path string) (string, error) {
-	abs, err := filepath.Abs(path)
-	if err != nil {
-		return "", err
-	}
-	resolved, err := filepath.EvalSymlinks(abs)
-	if errors.Is(err, iofs.ErrNotExist) && abs != "/" {
-		parent, err := real(filepath.Dir(abs))
-		return filepath.Join(parent, filepath.Base(abs)), err
-	}
-	return resolved, err
 }

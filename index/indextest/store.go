@@ -17,7 +17,7 @@ import (
 )
 
 // Store returns an empty folder for a store. When the test and its clean-ups have ended, and it has not failed, each index below
-// it must pass index.Check with its archive, and there must be no open descriptor and no mount below it, and no goroutine
+// it must pass index.Check with its archive, each archive must be to tar what it is to us, and there must be no open descriptor and no mount below it, and no goroutine
 // that was not there before. Call it first of all, and not from parallel tests: their goroutines would be counted.
 func Store(t testing.TB) string {
 	t.Helper()
@@ -30,7 +30,7 @@ func Store(t testing.TB) string {
 		if t.Failed() {
 			return
 		}
-		for _, err := range []error{Mounts(root), Descriptors(root), goleak.Find(before), CheckAll(root)} {
+		for _, err := range []error{Mounts(root), Descriptors(root), goleak.Find(before), CheckAll(root), Tools(root)} {
 			if err != nil {
 				t.Error(err)
 			}

@@ -1,7 +1,9 @@
 package indextest
 
 import (
+	"compress/gzip"
 	"database/sql"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,6 +13,8 @@ import (
 
 	_ "github.com/mattn/go-sqlite3"
 	"golang.org/x/sys/unix"
+
+	"backupfs/archive"
 )
 
 // recorder is a test whose clean-up is run by hand.
@@ -62,7 +66,8 @@ func TestStore(t *testing.T) {
 			}
 			t.Cleanup(func() { unix.Unmount(at, unix.MNT_DETACH) })
 		}, "still mounted"},
-		"row": {func(t *testing.T, root string) { tamper(t, filepath.Join(root, "index.sqlite3")) }, "in a rebuild"},
+		"row":                   {func(t *testing.T, root string) { tamper(t, filepath.Join(root, "index.sqlite3")) }, "in a rebuild"},
+		"what tar does not see": {func(t *testing.T, root string) { hide(t, root) }, "tarfile does not see"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := &recorder{TB: t}
@@ -81,6 +86,40 @@ func TestStore(t *testing.T) {
 	failed.failed = true
 	if said := failed.end(); said != "" {
 		t.Errorf("of a failed test it is said %q", said)
+	}
+}
+
+// hide adds an archive in which zeros, which end an archive for tar, stand between two runs.
+func hide(t *testing.T, root string) {
+	t.Helper()
+	dir := filepath.Join(root, "hidden")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	ap, err := archive.Create(dir, time.Unix(1254175711, 0), archive.AppendOptions{})
+	for range 2 {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ap.Finish(archive.Marker{Begun: time.Unix(1254175711, 0)}); err != nil {
+			t.Fatal(err)
+		}
+		if err := ap.Close(); err != nil {
+			t.Fatal(err)
+		}
+		f, err2 := os.OpenFile(ap.Path(), os.O_APPEND|os.O_WRONLY, 0)
+		if err2 != nil {
+			t.Fatal(err2)
+		}
+		w := gzip.NewWriter(f)
+		w.Write(make([]byte, 1024))
+		if err := errors.Join(w.Close(), f.Close()); err != nil {
+			t.Fatal(err)
+		}
+		ap, _, err = archive.OpenAppend(ap.Path(), archive.Hint{}, archive.AppendOptions{})
+	}
+	if err := errors.Join(err, ap.Close()); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -14,16 +15,16 @@ import (
 	"time"
 )
 
-// result is what a command took.
-type result struct {
-	seconds float64
-	peak    int64 // bytes of memory, 0 if it was not asked for
+var errSlow = errors.New("takes too long")
+
+// limit is what one measurement of reading may take, a minute for 30,000 messages: a peer that is slower is not waited for.
+func (b *bench) limit() time.Duration {
+	return max(10*time.Second, time.Duration(b.messages)*2*time.Millisecond)
 }
 
-// timed runs a command, its output read and thrown away, as a pipe would (GNU grep stops early where it sees /dev/null).
-// A status of 1 is no failure: grep's, where it finds nothing.
-func timed(argv ...string) (float64, error) {
-	cmd := exec.Command(argv[0], argv[1:]...)
+// timed runs a command and returns its seconds. Its output is read and thrown away, as a pipe would: GNU grep stops
+// early where it sees /dev/null. A status of 1 that says nothing is no failure: grep's, where it finds nothing.
+func timed(cmd *exec.Cmd) (float64, error) {
 	var stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = struct{ io.Writer }{io.Discard}, &stderr
 	begun := time.Now()
@@ -33,34 +34,43 @@ func timed(argv ...string) (float64, error) {
 	if errors.As(err, &status) && status.ExitCode() == 1 && stderr.Len() == 0 {
 		err = nil
 	}
-	if err != nil {
-		err = fmt.Errorf("%s: %w: %s", strings.Join(argv, " "), err, stderr.Bytes())
+	return took, failure(cmd, err, stderr.Bytes())
+}
+
+func failure(cmd *exec.Cmd, err error, said []byte) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w: %s", strings.Join(cmd.Args, " "), err, said[:min(len(said), 2000)])
+}
+
+// withinLimit runs a command, and kills it where it takes too long: errSlow.
+func withinLimit(limit time.Duration, argv ...string) (float64, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	took, err := timed(exec.CommandContext(ctx, argv[0], argv[1:]...))
+	if ctx.Err() != nil {
+		return took, errSlow
 	}
 	return took, err
 }
 
-// withPeak runs a command and watches its memory.
-func withPeak(argv ...string) (result, error) {
-	cmd := exec.Command(argv[0], argv[1:]...)
-	var output bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &output, &output
+// withPeak runs a command and watches its memory, in bytes.
+func withPeak(cmd *exec.Cmd) (seconds float64, most int64, err error) {
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &said
 	begun := time.Now()
 	if err := cmd.Start(); err != nil {
-		return result{}, err
+		return 0, 0, err
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
-	var r result
 	for {
 		select {
 		case err := <-ended:
-			r.seconds = time.Since(begun).Seconds()
-			if err != nil {
-				err = fmt.Errorf("%s: %w: %s", strings.Join(argv, " "), err, output.Bytes())
-			}
-			return r, err
+			return time.Since(begun).Seconds(), most, failure(cmd, err, said.Bytes())
 		case <-time.After(10 * time.Millisecond):
-			r.peak = max(r.peak, peak(cmd.Process.Pid))
+			most = max(most, peak(cmd.Process.Pid))
 		}
 	}
 }
@@ -86,10 +96,15 @@ func dropCaches() error {
 	return os.WriteFile("/proc/sys/vm/drop_caches", []byte("3\n"), 0)
 }
 
-func median(values []float64) float64 {
+func median(values []float64) float64 { return quantile(values, 0.5) }
+
+// quantile is the value below which this part of the values lies, between two of them in proportion.
+func quantile(values []float64, part float64) float64 {
 	v := slices.Sorted(slices.Values(values))
-	if len(v)%2 == 1 {
-		return v[len(v)/2]
+	at := part * float64(len(v)-1)
+	i := int(at)
+	if i+1 >= len(v) {
+		return v[i]
 	}
-	return (v[len(v)/2-1] + v[len(v)/2]) / 2
+	return v[i] + (v[i+1]-v[i])*(at-float64(i))
 }

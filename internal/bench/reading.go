@@ -4,146 +4,147 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"syscall"
+	"strings"
 	"time"
 )
 
-// task is something done to a tree, beside the same done to the spool. In its command the places of "" are taken by the
-// users' folders, or by one user's and a folder to copy to.
-type task struct {
-	name string
-	argv []string
-	one  bool // one user, copied away
+// figure is one of a task on a system: what each round gave.
+type figure struct {
+	values []float64
+	over   time.Duration // it took longer than this
 }
 
-var tasks = []task{
-	{name: "`find`", argv: []string{"find"}},
-	{name: "`find -printf '%s %T@ %p'`", argv: []string{"find"}},
-	{name: "`grep -r`", argv: []string{"grep", "-rlF", "no message has these words in it"}},
-	{name: "`cp -r` of a user", argv: []string{"cp", "-r"}, one: true},
-	{name: "`rsync -a` of a user", argv: []string{"rsync", "-a"}, one: true},
-}
-
-// command is the task's on the users' folders.
-func (t task) command(dirs []string, to string) []string {
-	argv := append([]string{}, t.argv...)
-	if t.one {
-		return append(argv, dirs[0]+"/", to)
+// text shows the median, beside that of the spool.
+func (f *figure) text(spool *figure) string {
+	switch {
+	case f.over > 0:
+		return fmt.Sprintf("> %.0f", f.over.Seconds())
+	case len(f.values) == 0:
+		return "–"
+	case f == spool || len(spool.values) == 0:
+		return fmt.Sprintf("%.3f", median(f.values))
 	}
-	argv = append(argv, dirs...)
-	if t.name != "`find`" && t.argv[0] == "find" {
-		argv = append(argv, "-printf", "%s %T@ %p\n")
-	}
-	return argv
+	return fmt.Sprintf("%.3f (%.2f)", median(f.values), median(f.values)/median(spool.values))
 }
 
-// reading measures tasks on a mount beside the spool, cold (nothing in the page cache, a fresh mount) and warm (the same
-// once more).
+// reader is a system in the matrix of reading.
+type reader struct {
+	*system
+	figures [2]figure // of the task that is being measured
+	spent   time.Duration
+	ready   []float64
+	peak    int64
+	failed  bool // a peer that cannot be read is left out
+}
+
+// reading measures the tasks on all systems, round by round, so that what disturbs a round disturbs all of them.
 func (b *bench) reading() error {
-	mount := filepath.Join(b.dir, "mount")
-	if err := os.Mkdir(mount, 0o700); err != nil {
-		return err
+	var readers []*reader
+	head := []string{"reading", "", "at most"}
+	for _, s := range b.systems {
+		if s.mount == "" && s.name != "spool" {
+			continue
+		}
+		r := &reader{system: s}
+		if err := r.note(b.prepare(s)); err != nil {
+			return err
+		}
+		readers = append(readers, r)
+		head = append(head, s.name)
 	}
-	var native, mounted []string
-	for _, user := range b.spool.users {
-		native = append(native, b.spool.userDir(user))
-		mounted = append(mounted, filepath.Join(mount, user, "latest", "INBOX"))
-	}
-	var ready []float64
-	var peakMount int64
-	fmt.Fprintf(b.out, "| reading | | spool s | mount s | mount beside spool |\n|---|---|---|---|---|\n")
-	for _, t := range tasks {
-		var ours, theirs [2][]float64 // cold, warm
+	t := table{head}
+	for _, task := range tasks {
+		for _, r := range readers {
+			r.figures, r.spent = [2]figure{}, 0
+		}
 		for range b.rounds {
-			s, err := b.twice(t, native)
-			if err != nil {
-				return err
-			}
-			m, err := b.mount(mount)
-			if err != nil {
-				return err
-			}
-			ready = append(ready, m.ready)
-			o, err := b.twice(t, mounted)
-			peakMount = max(peakMount, peak(m.cmd.Process.Pid))
-			if err := errors.Join(err, m.unmount()); err != nil {
-				return err
-			}
-			for i := range 2 {
-				theirs[i], ours[i] = append(theirs[i], s[i]), append(ours[i], o[i])
+			for _, r := range readers {
+				if err := r.note(b.round(task, r)); err != nil {
+					return err
+				}
 			}
 		}
-		for i, how := range []string{"cold", "warm"} {
-			s, o := median(theirs[i]), median(ours[i])
-			fmt.Fprintf(b.out, "| %s | %s | %.3f | %.3f | %.2f |\n", t.name, how, s, o, o/s)
+		for i := range task.figures {
+			cells := []string{task.name, task.figures[i] + ", " + task.unit, task.goals[i]}
+			for _, r := range readers {
+				cells = append(cells, r.figures[i].text(&readers[0].figures[i]))
+			}
+			t.row(cells...)
 		}
 	}
-	fmt.Fprintf(b.out, "\nA mount answers after %.3f s. Peak memory of backupfs: %.0f MB.\n", median(ready), mb(peakMount))
+	ready, memory := []string{"mount answers, cold", "s", ""}, []string{"peak memory", "MB", "64"}
+	for _, r := range readers {
+		ready = append(ready, (&figure{values: r.ready}).text(&figure{}))
+		memory = append(memory, orNone("%.0f", mb(r.peak)))
+	}
+	t.row(ready...)
+	t.row(memory...)
+	fmt.Fprint(b.out, t)
 	return nil
 }
 
-// twice runs a task with nothing in the page cache, then once more, and returns what both took.
-func (b *bench) twice(t task, dirs []string) (took [2]float64, err error) {
-	if err := dropCaches(); err != nil {
-		return took, err
+// note takes down that a peer failed; that we did is an error.
+func (r *reader) note(err error) error {
+	if err == nil || r.name == "spool" || r.name == "backupfs" {
+		return err
 	}
-	for i := range took {
-		to, err := os.MkdirTemp("/dev/shm", "bench-")
-		if err != nil {
-			return took, err
-		}
-		took[i], err = timed(t.command(dirs, to)...)
-		if err := errors.Join(err, os.RemoveAll(to)); err != nil {
-			return took, err
-		}
-	}
-	return took, nil
+	r.failed = true
+	fmt.Fprintf(os.Stderr, "bench: %s: %v\n", r.name, err)
+	return nil
 }
 
-// mounted is a backupfs that answers.
-type mounted struct {
-	cmd   *exec.Cmd
-	point string
-	ready float64 // seconds until it answered
-	ended chan error
-}
-
-// mount starts backupfs in front, so that its memory can be looked at, and waits until it is there.
-func (b *bench) mount(point string) (*mounted, error) {
-	if err := dropCaches(); err != nil {
-		return nil, err
-	}
-	m := &mounted{cmd: exec.Command(b.backupfs, "-f", b.store(), point), point: point, ended: make(chan error, 1)}
-	m.cmd.Stderr = os.Stderr
-	var before, now syscall.Stat_t
-	if err := syscall.Stat(point, &before); err != nil {
-		return nil, err
+// round measures a task once on a system, unless that was slow before.
+func (b *bench) round(t task, r *reader) (err error) {
+	if r.failed || r.spent > b.limit()/2 {
+		return nil
 	}
 	begun := time.Now()
-	if err := m.cmd.Start(); err != nil {
-		return nil, err
+	defer func() { r.spent += time.Since(begun) }()
+	if err := dropCaches(); err != nil {
+		return err
 	}
-	go func() { m.ended <- m.cmd.Wait() }()
-	for {
-		if err := syscall.Stat(point, &now); err == nil && now.Dev != before.Dev {
-			m.ready = time.Since(begun).Seconds()
-			return m, nil
-		}
-		select {
-		case err := <-m.ended:
-			return nil, fmt.Errorf("%s ended before it answered: %w", b.backupfs, err)
-		case <-time.After(time.Millisecond):
-		}
+	m, err := b.mount(r.system, b.repo(r.system))
+	if err != nil {
+		return err
 	}
+	defer func() {
+		r.peak = max(r.peak, m.peak())
+		err = errors.Join(err, m.unmount())
+	}()
+	if m.cmd != nil {
+		r.ready = append(r.ready, m.ready)
+	}
+	values, err := t.run(b, b.trees(r.system))
+	for i, v := range values {
+		r.figures[i].values = append(r.figures[i].values, v)
+	}
+	if errors.Is(err, errSlow) {
+		r.figures[len(values)].over = b.limit()
+		return nil
+	}
+	return err
 }
 
-// unmount ends it as a user would.
-func (m *mounted) unmount() error {
-	out, err := exec.Command("fusermount3", "-u", m.point).CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("%w: %s", err, out)
+// trees are where each user's INBOX is in a mounted system.
+func (b *bench) trees(s *system) (dirs []string) {
+	for _, user := range b.spool.users {
+		dir := b.spool.userDir(user)
+		switch {
+		case strings.Contains(s.tree, "%s"):
+			dir = filepath.Join(b.mountPoint(s), fmt.Sprintf(s.tree, user))
+		case s.mount != "":
+			dir = filepath.Join(b.mountPoint(s), s.tree, strings.TrimPrefix(dir, b.spool.root))
+		}
+		dirs = append(dirs, dir)
 	}
-	return <-m.ended
+	return dirs
+}
+
+// orNone formats a figure, and is empty for one that was not to be had.
+func orNone(format string, v float64) string {
+	if v == 0 {
+		return ""
+	}
+	return fmt.Sprintf(format, v)
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Client is one IMAP connection. It is not safe for concurrent use.
@@ -32,7 +33,14 @@ func (l *Lab) dial() (*Client, error) {
 		return nil, err
 	}
 	c := &Client{conn: conn, r: bufio.NewReader(conn)}
-	if _, err := c.response(); err != nil { // the greeting
+	err = conn.SetDeadline(time.Now().Add(startTimeout))
+	if err == nil {
+		_, err = c.response() // the greeting
+	}
+	if err == nil {
+		err = conn.SetDeadline(time.Time{})
+	}
+	if err != nil {
 		_ = conn.Close()
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -21,8 +22,9 @@ const (
 	toolDir   = "/usr/lib/cyrus/bin" // Debian's
 	master    = "/usr/sbin/cyrmaster"
 
-	startTimeout = 20 * time.Second
-	stopTimeout  = 10 * time.Second
+	// Both take a fraction of a second on a machine with nothing else to do.
+	startTimeout = 2 * time.Minute
+	stopTimeout  = time.Minute
 )
 
 // Lab is one private server.
@@ -33,6 +35,7 @@ type Lab struct {
 	Options Options
 
 	cred   *syscall.Credential // of user cyrus; nil if we are that user
+	kept   net.Listener        // keeps the Port for us while it runs
 	master int                 // process id, 0 while stopped
 	ended  chan struct{}       // closed when master has ended
 }
@@ -49,13 +52,18 @@ func New(dir string, o Options) (*Lab, error) {
 		return nil, err
 	}
 	for _, d := range []string{"", "conf", "spool", "spool2", "meta", "archive", "archive2", "sieve", "log", "run", "run/lock", "run/proc",
-		"conf/db", "conf/db.backup1", "conf/db.backup2", "conf/log", "conf/msg", "conf/quota", "conf/user", "conf/proc", "conf/lock"} {
+		"conf/db", "conf/db.backup1", "conf/db.backup2", "conf/log", "conf/msg", "conf/quota", "conf/user", "conf/proc", "conf/lock", "conf/socket"} {
 		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
 			return nil, err
 		}
 	}
 	if err := os.WriteFile(l.Conf, []byte(o.imapdConf(dir)), 0o644); err != nil {
 		return nil, err
+	}
+	if o.Syslog {
+		if err := l.buildSyslog(); err != nil {
+			return nil, err
+		}
 	}
 	return l, l.own()
 }
@@ -101,35 +109,47 @@ func (l *Lab) Start() error {
 	if l.master != 0 {
 		return errors.New("already running")
 	}
-	// The port is free when we ask, and may be taken by another when master binds it: then another is tried.
+	// The port is free when we ask, and may be taken by a stranger when master binds it: then another is tried.
 	var err error
 	for range 5 {
-		if l.Port, err = freePort(); err != nil {
+		if l.Port, l.kept, err = keepPort(); err != nil {
 			return err
 		}
 		if err = l.startOn(l.Port); err == nil {
 			return nil
 		}
+		_ = l.kept.Close()
 	}
 	return err
 }
 
-func freePort() (int, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
+// keepPort returns a port that is free, and none of those that the kernel hands out (from 32768 on). As long as kept is open no other
+// process takes it for a server: packages are tested side by side.
+func keepPort() (port int, kept net.Listener, err error) {
+	for range 1000 {
+		port = 20_000 + rand.IntN(10_000)
+		if kept, err = net.Listen("unix", fmt.Sprintf("@backupfs-cyruslab-%d", port)); err != nil {
+			continue
+		}
+		var ln net.Listener
+		if ln, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			return port, kept, ln.Close()
+		}
+		_ = kept.Close()
 	}
-	defer ln.Close()
-	return ln.Addr().(*net.TCPAddr).Port, nil
+	return 0, nil, err
 }
 
 func (l *Lab) startOn(port int) error {
-	if err := os.WriteFile(l.Dir+"/cyrus.conf", []byte(cyrusConf(l.Dir, port)), 0o644); err != nil {
+	if err := os.WriteFile(l.Dir+"/cyrus.conf", []byte(l.Options.cyrusConf(l.Dir, port)), 0o644); err != nil {
 		return err
 	}
 	cmd := exec.Command(master, "-C", l.Conf, "-M", l.Dir+"/cyrus.conf", "-p", l.Dir+"/run/master.pid", "-L", l.Dir+"/log/master")
 	cmd.Dir = l.Dir
 	cmd.Env = l.env()
+	if l.Options.Syslog {
+		cmd.Env = append(cmd.Env, "LD_PRELOAD="+l.syslogLibrary(), "CYRUSLAB_LOG="+l.syslogFile())
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: l.cred, Pdeathsig: syscall.SIGTERM}
 	started, ended := make(chan error), make(chan struct{})
 	go func() {
@@ -164,6 +184,9 @@ func (l *Lab) startOn(port int) error {
 	}
 }
 
+// Reload has master read its configuration again, and replace what it has started.
+func (l *Lab) Reload() error { return syscall.Kill(l.master, syscall.SIGHUP) }
+
 // Stop ends the server and waits for all its processes. It does nothing if it does not run.
 func (l *Lab) Stop() error {
 	if l.master == 0 {
@@ -174,14 +197,15 @@ func (l *Lab) Stop() error {
 	if err := syscall.Kill(group, syscall.SIGTERM); err != nil && !errors.Is(err, syscall.ESRCH) {
 		return err
 	}
+	defer func() { _ = l.kept.Close() }()
 	deadline := time.Now().Add(stopTimeout)
-	<-l.ended
 	for alive(-group) {
 		if time.Now().After(deadline) {
-			return syscall.Kill(group, syscall.SIGKILL)
+			_ = syscall.Kill(group, syscall.SIGKILL) // the last may have ended
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
+	<-l.ended
 	return nil
 }
 

@@ -102,9 +102,32 @@ func (c *Client) SetACL(mailbox, user, rights string) error {
 	return c.simple("SETACL", Quote(mailbox), Quote(user), Quote(rights))
 }
 
-// SetMetadata sets an entry ("/private/comment") of a mailbox.
+// SetMetadata sets an entry ("/private/comment") of a mailbox; an empty value takes it away.
 func (c *Client) SetMetadata(mailbox, entry, value string) error {
-	return c.simple("SETMETADATA", Quote(mailbox), "("+entry+" "+Quote(value)+")")
+	if value == "" {
+		return c.simple("SETMETADATA", Quote(mailbox), "("+entry+" NIL)")
+	}
+	return c.simple("SETMETADATA", Quote(mailbox), fmt.Sprintf("(%s {%d+}\r\n%s)", entry, len(value), value)) // any bytes
+}
+
+// Metadata returns all entries of a mailbox that have a value, but for those that the server makes up.
+func (c *Client) Metadata(mailbox string) (map[string]string, error) {
+	rs, err := c.Cmd("GETMETADATA", "(DEPTH infinity)", Quote(mailbox), "(/shared /private)")
+	if err != nil {
+		return nil, err
+	}
+	entries := map[string]string{}
+	for _, r := range rs {
+		if r.Str(1) != "METADATA" {
+			continue
+		}
+		for list := r.Sub(3); len(list) > 1; list = list[2:] {
+			if entry, value := list.Str(0), list.Str(1); value != "NIL" && !strings.Contains(entry, "/vendor/cmu/") {
+				entries[entry] = value
+			}
+		}
+	}
+	return entries, nil
 }
 
 // Annotate sets a message annotation (RFC 5257), as "/comment".

@@ -20,7 +20,10 @@ type Options struct {
 	Conversations    bool
 	ImmediateExpunge bool
 	DelayedDelete    bool
-	Extra            []string // further lines of imapd.conf
+	Syslog           bool     // what the daemons log is kept: Lab.Logged
+	Extra            []string // further lines of imapd.conf; @DIR@ is Lab.Dir
+	Services         []string // and of sections of cyrus.conf
+	Daemons          []string
 }
 
 func yesNo(b bool) string {
@@ -86,23 +89,31 @@ func (o Options) imapdConf(dir string) string {
 	set("maxlogins_per_user", "0")
 	set("popminpoll", "0")
 	set("umask", "077")
+	if o.Syslog {
+		set("imapidlepoll", "0") // else each change is an error: no idled runs
+	}
 	for _, line := range o.Extra {
-		b.WriteString(line + "\n")
+		b.WriteString(strings.ReplaceAll(line, "@DIR@", dir) + "\n")
 	}
 	return b.String()
 }
 
 // cyrusConf is the server's cyrus.conf: what master starts.
-func cyrusConf(dir string, port int) string {
+func (o Options) cyrusConf(dir string, port int) string {
+	lines := func(list []string) string { return strings.ReplaceAll(strings.Join(list, "\n  "), "@DIR@", dir) }
 	return fmt.Sprintf(`START {
   recover cmd="ctl_cyrusdb -C %[1]s/imapd.conf -r"
 }
 SERVICES {
   imap     cmd="imapd -N -C %[1]s/imapd.conf -U 1000000" listen="127.0.0.1:%[2]d" prefork=1 maxchild=100
   lmtpunix cmd="lmtpd -a -C %[1]s/imapd.conf" listen="%[1]s/run/lmtp" prefork=0 maxchild=20
+  %[3]s
+}
+DAEMON {
+  %[4]s
 }
 EVENTS {
   checkpoint cmd="ctl_cyrusdb -C %[1]s/imapd.conf -c" period=30
 }
-`, dir, port)
+`, dir, port, lines(o.Services), lines(o.Daemons))
 }

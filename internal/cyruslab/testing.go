@@ -1,25 +1,28 @@
 package cyruslab
 
 import (
+	"cmp"
 	"os"
 	"testing"
 
-	"golang.org/x/sys/unix"
+	"backupfs/internal/testenv"
 )
 
-// Start brings up a server for one test, in a folder that user cyrus reaches (t.TempDir is for its owner only). It lies in
-// memory where there is room: Cyrus syncs after each command. Both are gone when the test ends.
-func Start(t testing.TB, o Options) *Lab {
+// TempDir is a folder that is gone when the test ends, and that everybody reaches (t.TempDir is for its owner only). It lies in memory where
+// there is room: for tests of what syncs often.
+func TempDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp(parent(), "cyruslab-")
-	if err != nil {
-		t.Fatal(err)
-	}
+	Must(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	l, err := New(dir, o)
+	Must(t, os.Chmod(dir, 0o755))
+	return dir
+}
+
+// Start brings up a server for one test, in a TempDir: Cyrus syncs after each command. It is gone when the test ends.
+func Start(t testing.TB, o Options) *Lab {
+	t.Helper()
+	l, err := New(TempDir(t), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,11 +39,7 @@ func Start(t testing.TB, o Options) *Lab {
 
 // parent is where servers of tests have their folders: socket paths must be short, and TMPDIR may be long.
 func parent() string {
-	var st unix.Statfs_t
-	if err := unix.Statfs("/dev/shm", &st); err != nil || st.Type != unix.TMPFS_MAGIC || st.Bavail*uint64(st.Bsize) < 1<<30 {
-		return "/tmp"
-	}
-	return "/dev/shm"
+	return cmp.Or(testenv.Memory(), "/tmp")
 }
 
 // Must fails the test for each error that is not nil: cyruslab.Must(t, c.Create("INBOX.A"), c.Subscribe("INBOX.A")).

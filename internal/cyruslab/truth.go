@@ -15,7 +15,7 @@ import (
 // SharedUser stands for the mailboxes of no user, as elsewhere in the project.
 const SharedUser = "@shared"
 
-// Truth asks over IMAP what users hold now: folders, messages, flags, dates, digests, subscriptions. Nothing is changed by it.
+// Truth asks over IMAP what users hold now: folders, messages, flags, dates, digests, METADATA, subscriptions. Nothing is changed by it.
 // For SharedUser the administrator asks, who needs rights on these mailboxes (SetACL).
 func (l *Lab) Truth(users ...string) (*truth.Truth, error) {
 	t := &truth.Truth{Sep: l.Sep(), AltNamespace: l.Options.AltNamespace, Users: map[string]*truth.User{}}
@@ -102,6 +102,9 @@ func (c *Client) folder(name string) (*truth.Folder, error) {
 		return nil, err
 	}
 	if f.UIDValidity, err = strconv.ParseInt(validity, 10, 64); err != nil {
+		return nil, err
+	}
+	if f.Metadata, err = c.Metadata(name); err != nil {
 		return nil, err
 	}
 	n, err := c.Examine(name)

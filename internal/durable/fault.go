@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 )
 
-// Fault decides, in tests, about an operation before it is done: create, write, sync, truncate, syncdir or rename
+// Fault decides, in tests, about an operation before it is done: create, write, sync, truncate, syncdir, remove or rename
 // (its path is the new name). nil lets it happen. An error made by Late is reported after it was done all the same; ErrSkip has it
 // reported as done without doing it, which makes tests fast that no power loss ends; any other error is reported instead of doing it.
 type Fault func(op, path string) error

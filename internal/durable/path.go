@@ -27,6 +27,14 @@ func Rename(from, to string) error {
 	return SyncDir(filepath.Dir(to))
 }
 
+// Remove removes a file, and syncs its folder. After an error the file may be there after a power loss, or not.
+func Remove(path string) error {
+	if err := do("remove", path, func() error { return os.Remove(path) }); err != nil {
+		return err
+	}
+	return SyncDir(filepath.Dir(path))
+}
+
 // WriteFile puts a file with data, mode 0600, in the place of path: whole and durable when it returns without an error,
 // the old one or the new one, but nothing between, when it does not.
 func WriteFile(path string, data []byte) error {

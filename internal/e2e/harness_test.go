@@ -40,6 +40,9 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
+// patience is for what takes a second on a machine with nothing else to do.
+const patience = 3 * time.Minute
+
 // output of a program that ran.
 type output struct {
 	stdout, stderr string
@@ -94,7 +97,7 @@ func mustMount(t testing.TB, store string, args ...string) (dir string, unmount 
 			if err != nil {
 				t.Errorf("backupfs: %v\n%s", err, log.String())
 			}
-		case <-time.After(20 * time.Second):
+		case <-time.After(patience):
 			_ = cmd.Process.Kill()
 			t.Errorf("backupfs does not end at SIGTERM\n%s", log.String())
 		}
@@ -104,7 +107,7 @@ func mustMount(t testing.TB, store string, args ...string) (dir string, unmount 
 		}
 	}
 	t.Cleanup(unmount)
-	for range 500 {
+	for began := time.Now(); time.Since(began) < patience; {
 		if isMount(dir) {
 			return dir, unmount
 		}
@@ -115,7 +118,7 @@ func mustMount(t testing.TB, store string, args ...string) (dir string, unmount 
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
-	t.Fatalf("%s is not mounted after 5 s\n%s", dir, log.String())
+	t.Fatalf("%s is not mounted after %v\n%s", dir, patience, log.String())
 	return "", nil
 }
 

@@ -170,7 +170,10 @@ var rounds = []func(testing.TB, *cyruslab.Lab, string){
 		}
 		_, err := c.Select("INBOX")
 		cyruslab.Must(t, err, c.Copy("1:3", in(lab, "Drafts")), c.Annotate("2", "/comment", "remember"),
-			c.Subscribe("INBOX"), c.Subscribe(in(lab, "Work")))
+			c.Subscribe("INBOX"), c.Subscribe(in(lab, "Work")),
+			c.SetMetadata("INBOX", "/shared/comment", "of all\r\n\"quoted\""), c.SetMetadata("INBOX", "/private/comment", "of "+user),
+			c.SetMetadata(in(lab, "Work"), "/private/comment", "of the work"), c.SetMetadata(in(lab, umlaut), "/shared/comment", "Entwürfe"),
+			c.SetMetadata(in(lab, "Again"), "/shared/comment", "the first"))
 	},
 	func(t testing.TB, lab *cyruslab.Lab, user string) {
 		c := lab.MustLogin(t, user)
@@ -179,7 +182,8 @@ var rounds = []func(testing.TB, *cyruslab.Lab, string){
 			c.Store("1", "+FLAGS", `\Answered`, "newkeyword"), c.Store("3", "-FLAGS", "$Label1"), c.Expunge("4:5"),
 			c.Move("6", in(lab, umlaut)), c.Append("INBOX", mail("second day", 2000), when(200)), c.Unselect(),
 			c.Rename(in(lab, "Work"), in(lab, "Done")), c.Delete(in(lab, "Gone")),
-			c.Delete(in(lab, "Again")), c.Create(in(lab, "Again")), c.Append(in(lab, "Again"), mail("again", 600), when(201)))
+			c.Delete(in(lab, "Again")), c.Create(in(lab, "Again")), c.Append(in(lab, "Again"), mail("again", 600), when(201)),
+			c.SetMetadata(in(lab, umlaut), "/shared/comment", ""), c.SetMetadata("INBOX", "/private/comment", "changed"))
 		if lab.Options.SecondPartition {
 			a, err := lab.Admin()
 			cyruslab.Must(t, err)
@@ -198,7 +202,8 @@ var rounds = []func(testing.TB, *cyruslab.Lab, string){
 		_, err := c.Select(in(lab, spaces))
 		cyruslab.Must(t, err, c.Expunge("1:*"), c.Unselect(),
 			c.Rename(in(lab, "Done/2026/Q1"), in(lab, "Q1 moved")), c.Delete(in(lab, dotted)),
-			c.Append(in(lab, "Again"), mail("again, later", 600), when(300), `\Draft`))
+			c.Append(in(lab, "Again"), mail("again, later", 600), when(300), `\Draft`),
+			c.SetMetadata(in(lab, "Drafts"), "/private/comment", "new"), c.SetMetadata(in(lab, "Done"), "/private/comment", "done"))
 		_, err = c.Select("INBOX")
 		cyruslab.Must(t, err, c.Store("7:9", "FLAGS", `\Deleted`), c.Copy("8", in(lab, "Again")), c.Append("INBOX", mail("third day", 64<<10), when(301)))
 		_, err = lab.Tool("cyr_expire", "-E", "1", "-X", "0") // purge what was expunged

@@ -31,6 +31,8 @@ var (
 type Store struct {
 	Root, ID string
 	Created  bool // it was made by this Init, and not there before
+
+	foreign *foreign // nil: the store is ours
 }
 
 type config struct {

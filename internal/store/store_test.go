@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -165,6 +166,9 @@ func TestUsersAndArchive(t *testing.T) {
 	if strings.Join(got, " ") != "@shared brong@example.com zoe ä" {
 		t.Errorf("users %q", got)
 	}
+	if all, err := st.Folders(); err != nil || len(all) != len(users)+1 {
+		t.Errorf("folders %v, %v; one has no archive", all, err)
+	}
 }
 
 func mustUser(t *testing.T, st *Store, name string) User {
@@ -194,6 +198,45 @@ func TestInitAfterCrash(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := Open(root); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestRead: who comes while an archive is replaced gets the new one; one that is gone is gone.
+func TestRead(t *testing.T) {
+	st, err := Init(filepath.Join(t.TempDir(), "store"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, err := st.User("brong")
+	if err == nil {
+		err = u.Make()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, now := filepath.Join(u.Dir, "backupdata-1.tar.gz"), filepath.Join(u.Dir, "backupdata-2.tar.gz")
+	mustWrite(t, old, "old")
+	var read []string
+	err = u.Read(func(path string) error {
+		if read = append(read, filepath.Base(path)); len(read) == 1 {
+			if err := os.Rename(old, now); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, err := os.ReadFile(path)
+		return err
+	})
+	if err != nil || !slices.Equal(read, []string{"backupdata-1.tar.gz", "backupdata-2.tar.gz"}) {
+		t.Errorf("%q, %v", read, err)
+	}
+	if err := u.Read(func(string) error { return fs.ErrNotExist }); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("what it lacks stays the same: %v", err)
+	}
+	if err := os.Remove(now); err != nil {
+		t.Fatal(err)
+	}
+	if err := u.Read(func(string) error { t.Error("there is no archive"); return nil }); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
 	}
 }

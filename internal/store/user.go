@@ -2,6 +2,7 @@ package store
 
 import (
 	"cmp"
+	"context"
 	"crypto/sha1"
 	"encoding/hex"
 	"errors"
@@ -15,7 +16,12 @@ import (
 )
 
 // User is one user's folder.
-type User struct{ Name, Dir string }
+type User struct {
+	Name, Dir string
+
+	cache string // where index and lock lie, if not in Dir
+	state string // of a store of Cyrus::Backup: what its tools know of the archive
+}
 
 // User returns where a user's archive lies or would lie. Empty names, those that hold NUL, and those that are longer
 // than 255 bytes when escaped are refused with ErrName.
@@ -29,6 +35,9 @@ func (s *Store) User(name string) (User, error) {
 	case len(escaped) > maxName:
 		return User{}, fmt.Errorf("%q: %w: it is longer than a file system takes", name, ErrName)
 	}
+	if s.foreign != nil {
+		return s.foreignUser(name)
+	}
 	return User{Name: name, Dir: filepath.Join(s.Root, "users", bucket(name), escaped)}, nil
 }
 
@@ -40,6 +49,26 @@ func bucket(name string) string {
 
 // Users lists the users that have an archive, sorted by name.
 func (s *Store) Users() ([]User, error) {
+	all, err := s.Folders()
+	if err != nil {
+		return nil, err
+	}
+	var users []User
+	for _, u := range all {
+		if _, err := u.Archive(); err == nil {
+			users = append(users, u)
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+	}
+	return users, nil
+}
+
+// Folders lists the users that have a folder, sorted by name: of some the archive may be gone.
+func (s *Store) Folders() ([]User, error) {
+	if s.foreign != nil {
+		return s.find(context.Background())
+	}
 	top := filepath.Join(s.Root, "users")
 	buckets, err := os.ReadDir(top)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -62,12 +91,7 @@ func (s *Store) Users() ([]User, error) {
 			if err != nil || !d.IsDir() || bucket(name) != b.Name() {
 				continue // somebody else's
 			}
-			u := User{Name: name, Dir: filepath.Join(top, b.Name(), d.Name())}
-			if _, err := u.Archive(); err == nil {
-				users = append(users, u)
-			} else if !errors.Is(err, fs.ErrNotExist) {
-				return nil, err
-			}
+			users = append(users, User{Name: name, Dir: filepath.Join(top, b.Name(), d.Name())})
 		}
 	}
 	slices.SortFunc(users, func(a, b User) int { return cmp.Compare(a.Name, b.Name) })
@@ -86,16 +110,21 @@ func (u User) Make() error {
 }
 
 // Archive returns the path of the user's archive, fs.ErrNotExist if there is none. Of several the newest counts: a file gets
-// this name when it is begun by the first run, or complete after a compaction.
+// this name when it is begun by the first run, or complete after a compaction. Of several of Cyrus's tools it is the oldest: they
+// remove it when what they began beside it is complete.
 func (u User) Archive() (string, error) {
 	entries, err := os.ReadDir(u.Dir)
 	if err != nil {
 		return "", err
 	}
-	newest, name := int64(-1), ""
+	best, name := int64(-1), ""
 	for _, e := range entries {
-		if t, ok := archiveTime(e.Name()); ok && t > newest {
-			newest, name = t, e.Name()
+		t, ok := ArchiveTime(e.Name())
+		if !ok || u.Foreign() && !isArchive(e) {
+			continue
+		}
+		if name == "" || t > best && !u.Foreign() || t < best && u.Foreign() {
+			best, name = t, e.Name()
 		}
 	}
 	if name == "" {
@@ -104,8 +133,26 @@ func (u User) Archive() (string, error) {
 	return filepath.Join(u.Dir, name), nil
 }
 
-// archiveTime reads the number in backupdata-<number>.tar.gz, or .tar: Cyrus's tools write that too, and it can be read.
-func archiveTime(name string) (t int64, ok bool) {
+// Read calls read with the path of the user's archive, for who holds no lock: again, if the file was gone because another took its place
+// meanwhile, as a compaction has it.
+func (u User) Read(read func(path string) error) error {
+	for path, err := u.Archive(); ; {
+		if err != nil {
+			return err
+		}
+		readErr := read(path)
+		if !errors.Is(readErr, fs.ErrNotExist) {
+			return readErr
+		}
+		was := path
+		if path, err = u.Archive(); path == was {
+			return readErr
+		}
+	}
+}
+
+// ArchiveTime reads the number in the name of an archive, backupdata-<number>.tar.gz, or .tar: Cyrus's tools write that too, and it can be read.
+func ArchiveTime(name string) (t int64, ok bool) {
 	digits, ok := strings.CutPrefix(name, "backupdata-")
 	if !ok {
 		return 0, false
@@ -117,8 +164,20 @@ func archiveTime(name string) (t int64, ok bool) {
 	return int64(n), err == nil
 }
 
-// Index is where the cache of the archive lies.
-func (u User) Index() string { return filepath.Join(u.Dir, "index.sqlite3") }
+// Foreign reports whether the user is one of a store of Cyrus::Backup.
+func (u User) Foreign() bool { return u.state != "" }
 
-// Lock is the file that the one writer locks.
-func (u User) Lock() string { return filepath.Join(u.Dir, "lock") }
+// State is the file with what Cyrus's tools know of the archive, if it is theirs. It may be missing.
+func (u User) State() string { return u.state }
+
+// Cached is a user whose index and lock lie in a cache: of a reader who cannot write into the store, or must not.
+func (s *Store) Cached(u User, cache string) User {
+	u.cache = filepath.Join(cache, s.ID, Escape(u.Name))
+	return u
+}
+
+// Index is where the cache of the archive lies.
+func (u User) Index() string { return filepath.Join(cmp.Or(u.cache, u.Dir), "index.sqlite3") }
+
+// Lock is the file that the one writer locks: of the archive, or of nothing but the index where the archive is another's.
+func (u User) Lock() string { return filepath.Join(cmp.Or(u.cache, u.Dir), "lock") }

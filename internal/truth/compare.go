@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -22,7 +23,7 @@ type Stats struct {
 }
 
 // Compare walks a dated folder of a mount and returns each difference from what the server said that the user held: folders
-// and messages missing or too many, sizes, digests, mtimes (internal date), flags, UniqueIDs, UID validity. Flags are read from
+// and messages missing or too many, sizes, digests, mtimes (internal date), flags, UniqueIDs, UID validity, METADATA. Flags are read from
 // the cyrus.index and cyrus.header in the tree, as whoever restores would.
 // An error means that the comparison itself could not be made.
 func Compare(dateDir string, t *Truth, user string) ([]string, Stats, error) {
@@ -30,7 +31,7 @@ func Compare(dateDir string, t *Truth, user string) ([]string, Stats, error) {
 	if u == nil {
 		return nil, Stats{}, fmt.Errorf("truth has no user %s", user)
 	}
-	c := comparison{root: dateDir, want: map[string]bool{}}
+	c := comparison{root: dateDir, user: user, want: map[string]bool{}}
 	if _, err := os.Stat(dateDir); err != nil {
 		return nil, Stats{}, err
 	}
@@ -55,6 +56,7 @@ func (f *Folder) path(name, sep string) []string {
 
 type comparison struct {
 	root  string
+	user  string
 	want  map[string]bool // relative path: true for a folder, false if it only leads to one
 	bad   []string
 	stats Stats
@@ -86,6 +88,7 @@ func (c *comparison) folder(rel string, f *Folder) {
 			c.differ(rel, "unexpected file %s", e.Name())
 		}
 	}
+	c.metadata(rel, f)
 	flags := c.meta(rel, f)
 	for _, m := range f.Messages {
 		name := fmt.Sprintf("%d.", m.UID)
@@ -140,6 +143,34 @@ func (c *comparison) message(rel string, m Message) {
 	}
 	c.stats.Messages++
 	c.stats.Bytes += n
+}
+
+// metadata checks what the user sees of a folder's METADATA.
+func (c *comparison) metadata(rel string, f *Folder) {
+	if f.Metadata == nil {
+		return
+	}
+	got := map[string]string{}
+	b, err := os.ReadFile(filepath.Join(c.root, rel, "cyrus.mailbox_annotations"))
+	if err == nil {
+		var list []cyrus.Annotation
+		list, err = cyrus.ParseAnnotations(b)
+		for _, a := range list {
+			switch {
+			case strings.Contains(a.Entry, "/vendor/cmu/"):
+			case a.User == "":
+				got["/shared"+a.Entry] = a.Value
+			case a.User == c.user:
+				got["/private"+a.Entry] = a.Value
+			}
+		}
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		c.differ(rel, "%v", err)
+	}
+	if !maps.Equal(got, f.Metadata) {
+		c.differ(rel, "METADATA %q, IMAP said %q", got, f.Metadata)
+	}
 }
 
 // meta checks a folder's cyrus.header and cyrus.index, and returns the flags of the messages that the index shows; nil if it

@@ -104,6 +104,9 @@ func TestCompare(t *testing.T) {
 	must(t, err)
 	index, err := os.ReadFile(inbox + "/cyrus.index")
 	must(t, err)
+	annotations := inbox + "/cyrus.mailbox_annotations"
+	must(t, os.WriteFile(annotations, cyrus.MarshalAnnotations([]cyrus.Annotation{{Entry: "/comment", User: "jane.doe", Value: "x"}, {Entry: "/comment", User: "other", Value: "y"}}), 0o600))
+	tr.Users["jane.doe"].Folders["INBOX"].Metadata = map[string]string{"/private/comment": "x"}
 	flagged := bytes.Clone(index)
 	flagged[160+35] ^= cyrus.FlagFlagged // version 17: the first record stands at 160, its system flags at 32
 	for said, c := range map[string]struct{ spoil, mend func() error }{
@@ -118,6 +121,7 @@ func TestCompare(t *testing.T) {
 		"no folder":          {func() error { return os.Rename(inbox+"/Sent", inbox+"/.Sent") }, func() error { return os.Rename(inbox+"/.Sent", inbox+"/Sent") }},
 		"flags":              {func() error { return os.WriteFile(inbox+"/cyrus.index", flagged, 0o600) }, func() error { return os.WriteFile(inbox+"/cyrus.index", index, 0o600) }},
 		"UniqueID":           {func() error { return os.WriteFile(inbox+"/cyrus.header", mangle(header, tr), 0o600) }, func() error { return os.WriteFile(inbox+"/cyrus.header", header, 0o600) }},
+		"METADATA":           {func() error { return os.Rename(annotations, tree+"/.x") }, func() error { return os.Rename(tree+"/.x", annotations) }},
 		"cyrus.header":       {func() error { return os.Remove(inbox + "/cyrus.header") }, func() error { return os.WriteFile(inbox+"/cyrus.header", header, 0o600) }},
 	} {
 		must(t, c.spoil())

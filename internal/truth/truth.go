@@ -27,6 +27,9 @@ type Folder struct {
 	UniqueID    string    `json:"uniqueid"`
 	UIDValidity int64     `json:"uidvalidity"`
 	Messages    []Message `json:"messages"` // by UID
+
+	// Metadata is what the user sees, by entry ("/private/comment"), without the server's own ("/shared/vendor/cmu/…"); nil: nobody asked.
+	Metadata map[string]string `json:"metadata,omitempty"`
 }
 
 // Message is one message of a folder.
@@ -91,11 +94,12 @@ func (f *Folder) UnmarshalJSON(b []byte) error {
 		UIDValidity         int64
 		Messages            json.RawMessage
 		List                []Message `json:"messages_list"`
+		Metadata            map[string]string
 	}
 	if err := json.Unmarshal(b, &v); err != nil {
 		return err
 	}
-	*f = Folder{DotName: v.DotName, UniqueID: v.UniqueID + v.MailboxID, UIDValidity: v.UIDValidity, Messages: v.List}
+	*f = Folder{DotName: v.DotName, UniqueID: v.UniqueID + v.MailboxID, UIDValidity: v.UIDValidity, Messages: v.List, Metadata: v.Metadata}
 	if v.List == nil && len(v.Messages) > 0 {
 		return json.Unmarshal(v.Messages, &f.Messages)
 	}

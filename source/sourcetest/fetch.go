@@ -142,7 +142,11 @@ func (s *suite) missing() {
 	if !slices.Equal(uids(got), []uint32{1, 2, 4, 6, 8, 9}) || len(snap.Missing) != 3 || snap.Missing[3] == nil || snap.Missing[5] == nil || snap.Missing[7] == nil {
 		s.Errorf("delivered %v, missing %v", uids(got), snap.Missing)
 	}
-	if !errors.Is(snap.Missing[3], os.ErrNotExist) || !strings.Contains(snap.Missing[3].Error(), "3.") {
+	named := "3." // the file
+	if s.traits.Plain {
+		named = "message 3"
+	}
+	if !errors.Is(snap.Missing[3], os.ErrNotExist) || !strings.Contains(snap.Missing[3].Error(), named) {
 		s.Errorf("reason: %v", snap.Missing[3])
 	}
 	if snap, _ := s.mustFetch(m, func(_ *cyrus.Index, r *cyrus.Record) bool { return r.UID != 3 }); snap.Missing[3] != nil {
@@ -179,16 +183,23 @@ func (s *suite) busy() {
 	s.appendTo(c, "INBOX", 1, 2)
 	m, other := s.mailbox(alice, "INBOX"), s.mailbox(alice, "INBOX.Other")
 	s.mustFetch(m, none) // makes the lock file
+	hasty := s.open(LockTimeout)
 	for _, path := range []string{s.paths(m).Lock, s.paths(m).Index} {
 		release := hold(s, path)
-		began := time.Now()
-		_, err := s.src.Fetch(s.Context(), m, all, func(source.Message) error { return errors.New("delivered") })
-		if took := time.Since(began); !errors.Is(err, source.ErrBusy) || took < LockTimeout || took > LockTimeout+5*time.Second {
-			s.Errorf("%s is locked: %v after %v", path, err, took)
+		took := Patience
+		for tries := 0; took > LockTimeout+5*time.Second && tries < 10; tries++ { // on a busy machine something else may take longer
+			began := time.Now()
+			_, err := hasty.Fetch(s.Context(), m, all, func(source.Message) error { return errors.New("delivered") })
+			if took = time.Since(began); err == nil || !s.traits.Plain && !errors.Is(err, source.ErrBusy) || took < LockTimeout {
+				s.Errorf("%s is locked: %v after %v", path, err, took)
+			}
+		}
+		if took > LockTimeout+5*time.Second {
+			s.Errorf("%s is locked: given up after %v", path, took)
 		}
 		s.mustFetch(other, all)
 		if path == s.paths(m).Index {
-			mustBeFree(s, s.paths(m).Lock)
+			s.mustBeFree(s.paths(m).Lock)
 		}
 		freed := make(chan struct{})
 		time.AfterFunc(LockTimeout/3, func() { release(); close(freed) })
@@ -205,11 +216,13 @@ func (s *suite) gone() {
 	s.appendTo(c, s.box("B"), 1, 2)
 	s.relist()
 	a, b := s.mailbox(alice, "INBOX.A"), s.mailbox(alice, "INBOX.B")
+	inPlace := s.lab.Options.DelayedDelete && !s.where(a).Legacy // then it has another name only
 	cyruslab.Must(s, c.Delete(s.box("A")), c.Delete(s.box("B")), c.Create(s.box("B")))
 	deliver := func(source.Message) error { return errors.New("delivered") }
-	inPlace := s.lab.Options.DelayedDelete && !a.Legacy // then it has another name only
 	for _, m := range []source.Mailbox{a, b} {
-		if _, err := s.src.Fetch(s.Context(), m, none, deliver); errors.Is(err, source.ErrGone) == inPlace {
+		_, err := s.src.Fetch(s.Context(), m, none, deliver)
+		gone := errors.Is(err, source.ErrGone)
+		if gone == inPlace && !(gone && s.traits.ByName) || !gone && err != nil {
 			s.Errorf("%s: %v", m.Name, err)
 		}
 	}
@@ -218,7 +231,7 @@ func (s *suite) gone() {
 	m := s.mailbox(alice, "INBOX.B")
 	p := s.paths(m)
 	cyruslab.Must(s, os.Remove(p.Index))
-	if _, err := s.src.Fetch(s.Context(), m, none, deliver); err == nil || errors.Is(err, source.ErrGone) || !strings.Contains(err.Error(), "cyrus.index") {
+	if _, err := s.src.Fetch(s.Context(), m, none, deliver); err == nil || errors.Is(err, source.ErrGone) || !s.traits.Plain && !strings.Contains(err.Error(), "cyrus.index") {
 		s.Errorf("no cyrus.index: %v", err)
 	}
 }
@@ -227,7 +240,6 @@ func (s *suite) deliverError() {
 	alice, c := s.user("alice")
 	s.appendTo(c, "INBOX", 1, 5)
 	m := s.mailbox(alice, "INBOX")
-	before := s.descriptors()
 	disk := errors.New("disk is full")
 	n := 0
 	_, err := s.src.Fetch(s.Context(), m, all, func(source.Message) error {
@@ -236,10 +248,11 @@ func (s *suite) deliverError() {
 		}
 		return nil
 	})
-	if err != disk || n != 2 || s.descriptors() != before {
-		s.Errorf("%v after %d messages, %d descriptors instead of %d", err, n, s.descriptors(), before)
+	if err != disk || n != 2 {
+		s.Errorf("%v after %d messages", err, n)
 	}
-	mustBeFree(s, s.paths(m).Lock, s.paths(m).Index)
+	s.mustHaveNoneOpen()
+	s.mustBeFree(s.paths(m).Lock, s.paths(m).Index)
 }
 
 // cancel after each message in turn, and while a lock is waited for: neither locks nor descriptors stay.
@@ -248,7 +261,6 @@ func (s *suite) cancel() {
 	s.appendTo(c, "INBOX", 1, 8)
 	m := s.mailbox(alice, "INBOX")
 	p := s.paths(m)
-	before := s.descriptors()
 	for stop := range 9 {
 		ctx, cancel := context.WithCancel(s.Context())
 		n := 0
@@ -262,11 +274,12 @@ func (s *suite) cancel() {
 			return nil
 		})
 		cancel()
-		if n != stop || stop < 8 && !errors.Is(err, context.Canceled) || s.descriptors() != before {
-			s.Errorf("cancelled at %d: %v, %d delivered, %d descriptors instead of %d", stop, err, n, s.descriptors(), before)
+		if n != stop || stop < 8 && !errors.Is(err, context.Canceled) {
+			s.Errorf("cancelled at %d: %v, %d delivered", stop, err, n)
 		}
+		s.mustHaveNoneOpen()
 		if stop > 0 {
-			mustBeFree(s, p.Lock, p.Index)
+			s.mustBeFree(p.Lock, p.Index)
 		}
 	}
 	for _, path := range []string{p.Lock, p.Index} {
@@ -275,10 +288,11 @@ func (s *suite) cancel() {
 		_, err := s.src.Fetch(ctx, m, all, func(source.Message) error { return nil })
 		cancel()
 		release()
-		if !errors.Is(err, context.DeadlineExceeded) || s.descriptors() != before {
-			s.Errorf("cancelled while waiting: %v, %d descriptors instead of %d", err, s.descriptors(), before)
+		if !errors.Is(err, context.DeadlineExceeded) {
+			s.Errorf("cancelled while waiting: %v", err)
 		}
-		mustBeFree(s, p.Lock, p.Index)
+		s.mustHaveNoneOpen()
+		s.mustBeFree(p.Lock, p.Index)
 	}
 }
 
@@ -295,7 +309,7 @@ func (s *suite) noLockWhileDelivering() {
 	collect := into(&got)
 	snap, err := s.src.Fetch(s.Context(), m, all, func(msg source.Message) error {
 		if msg.Record.UID == 1 {
-			mustBeFree(s, p.Lock, p.Index)
+			s.mustBeFree(p.Lock, p.Index)
 			cyruslab.Must(s, c.Delete(s.box("Busy")))
 		}
 		return collect(msg)

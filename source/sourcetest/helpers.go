@@ -85,10 +85,23 @@ func (s *suite) mailbox(user, archived string) source.Mailbox {
 	panic("unreachable")
 }
 
+// where says how a mailbox lies, as the server's list has it.
+func (s *suite) where(m source.Mailbox) cyrus.Mailbox {
+	s.Helper()
+	listed, err := s.local.Find(s.Context(), m.Mailbox.Name, true)
+	if err != nil {
+		s.Fatal(err)
+	}
+	if !s.traits.Plain && m.Mailbox != listed.Mailbox {
+		s.Errorf("listed as %+v, the server has %+v", m.Mailbox, listed.Mailbox)
+	}
+	return listed.Mailbox
+}
+
 // paths is where a mailbox lies.
 func (s *suite) paths(m source.Mailbox) cyrus.Paths {
 	s.Helper()
-	p, err := s.conf.Paths(m.Mailbox)
+	p, err := s.conf.Paths(s.where(m))
 	if err != nil {
 		s.Fatal(err)
 	}
@@ -219,20 +232,45 @@ func hold(t testing.TB, path string) (release func()) {
 	return func() { _ = f.Close() }
 }
 
-// mustBeFree fails if anybody holds a lock on one of the files.
-func mustBeFree(t testing.TB, paths ...string) {
-	t.Helper()
+// within says whether something holds before some time is over.
+func within(patience time.Duration, holds func() bool) bool {
+	for deadline := time.Now().Add(patience); !holds(); time.Sleep(time.Millisecond) {
+		if !time.Now().Before(deadline) {
+			return false
+		}
+	}
+	return true
+}
+
+// mustBeFree fails if somebody keeps a lock on one of the files. For a moment the server may have one, and a program that is just being started
+// has our descriptors until it runs: those that are still ours are counted by mustHaveNoneOpen.
+func (s *suite) mustBeFree(paths ...string) {
+	s.Helper()
 	for _, path := range paths {
-		f, err := os.Open(path)
-		if err != nil {
-			t.Fatal(err)
+		if !within(Patience, func() bool { return s.isFree(path) }) {
+			s.Errorf("%s is locked", path)
 		}
-		fl := unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart}
-		err = unix.FcntlFlock(f.Fd(), unix.F_OFD_GETLK, &fl)
-		_ = f.Close()
-		if err != nil || fl.Type != unix.F_UNLCK {
-			t.Errorf("%s is locked: %+v %v", path, fl, err)
-		}
+	}
+}
+
+func (s *suite) isFree(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		s.Fatal(err)
+	}
+	defer f.Close()
+	fl := unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart}
+	if err := unix.FcntlFlock(f.Fd(), unix.F_OFD_GETLK, &fl); err != nil {
+		s.Fatal(err)
+	}
+	return fl.Type == unix.F_UNLCK
+}
+
+// mustHaveNoneOpen fails if this process has files open below the server's folder, as soon as the source promises to have none.
+func (s *suite) mustHaveNoneOpen() {
+	s.Helper()
+	if !within(s.traits.Release, func() bool { return s.descriptors() == 0 }) {
+		s.Errorf("%d descriptors are open", s.descriptors())
 	}
 }
 

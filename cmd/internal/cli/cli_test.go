@@ -81,7 +81,7 @@ func TestTally(t *testing.T) {
 		{[]outcome{{busy, false}, {busy, false}}, Busy, "all 2 users failed"},
 		{[]outcome{{busy, false}, {nil, false}}, Partial, "1 of 2 users failed: "},
 		{[]outcome{{busy, false}, {nil, true}}, Partial, "1 of 2 users failed, 1 with problems: "},
-		{[]outcome{{damaged, false}, {nil, false}}, Damaged, "1 of 2 users failed: "},
+		{[]outcome{{damaged, false}, {nil, false}}, Damaged, "1 of 2 users failed, damaged data among them"},
 		{[]outcome{{busy, false}, {damaged, false}}, Damaged, ""},
 		{[]outcome{{Usagef("x"), false}}, Usage, ""},
 	} {

@@ -24,10 +24,11 @@ type hinted struct {
 
 func (e hinted) Unwrap() error { return e.error }
 
-// WithHint says what to type against err; nil stays nil.
+// WithHint says what to type against err; nil stays nil. A hint that err has already stays: who gave it was nearer.
 func WithHint(err error, format string, args ...any) error {
-	if err == nil {
-		return nil
+	var h hinted
+	if err == nil || errors.As(err, &h) {
+		return err
 	}
 	return hinted{err, fmt.Sprintf(format, args...)}
 }

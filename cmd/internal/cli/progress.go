@@ -22,9 +22,9 @@ type Progress struct {
 	shown bool
 }
 
-// NewProgress shows progress on f if it is a terminal.
+// NewProgress shows progress on f if it is a terminal; on nil never.
 func NewProgress(f *os.File) *Progress {
-	if !term.IsTerminal(int(f.Fd())) {
+	if f != nil && !term.IsTerminal(int(f.Fd())) {
 		f = nil
 	}
 	return &Progress{f: f}

@@ -45,12 +45,21 @@ func (t *Tally) Err() error {
 	case t.total == 1 && t.failed == 1:
 		return t.first
 	case t.damaged != nil:
-		return fmt.Errorf("%s: %w", t.summary(), archive.ErrDamaged)
+		return summed{t.summary() + ", damaged data among them", t.damaged}
 	case t.failed == t.total:
-		return fmt.Errorf("all %d users failed, the first: %w", t.total, t.first)
+		return summed{fmt.Sprintf("all %d users failed", t.total), t.first}
 	}
 	return fmt.Errorf("%s: %w", t.summary(), ErrPartial)
 }
+
+// summed is as one of the users' errors, but for its text and its hint: these were shown.
+type summed struct {
+	text string
+	one  error
+}
+
+func (e summed) Error() string        { return e.text }
+func (e summed) Is(target error) bool { return errors.Is(e.one, target) }
 
 func (t *Tally) summary() string {
 	switch {

@@ -1,0 +1,124 @@
+package fs
+
+import (
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// walked is a kernel that keeps what it is handed, and a program that reads files of one listing.
+type walked struct {
+	files []file
+	walk  walk
+	has   []bool // the kernel has it
+	asks  int
+	most  int64 // bytes that were handed over in front of the reader
+}
+
+func newWalked(files []file) *walked {
+	return &walked{files: files, walk: newWalk(), has: make([]bool, len(files))}
+}
+
+func (w *walked) read(t *rapid.T, i int) {
+	if w.has[i] {
+		return
+	}
+	w.has[i] = true
+	w.asks++
+	if !w.walk.asked(i) {
+		return
+	}
+	for first := true; ; first = false {
+		from, to, mark, ok := w.walk.next(w.files, first)
+		if !ok {
+			break
+		}
+		if mark < from || mark >= to {
+			t.Fatalf("mark %d of the window from %d to %d", mark, from, to)
+		}
+		var ahead int64
+		for k := from; k < to; k++ {
+			if k != mark && !w.walk.skip(k) {
+				w.has[k] = true
+			}
+			ahead += w.files[k].size
+		}
+		w.most = max(w.most, ahead)
+	}
+	if w.walk.busy {
+		t.Fatal("nobody hands over, and the walk believes so")
+	}
+}
+
+func someFiles() *rapid.Generator[[]file] {
+	return rapid.Custom(func(t *rapid.T) []file {
+		files := make([]file, rapid.IntRange(1, 3000).Draw(t, "files"))
+		most := rapid.Int64Range(0, 200<<10).Draw(t, "most")
+		for i := range files {
+			files[i].size = int64(i) * 7919 % (most + 1)
+		}
+		return files
+	})
+}
+
+// TestWalkInOrder: who reads a folder from its beginning is asked for few of its files, and never far ahead of; who looks at a file
+// here and there gets nothing else.
+func TestWalkInOrder(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		files := someFiles().Draw(t, "files")
+		var bytes, largest int64
+		for _, f := range files {
+			bytes, largest = bytes+f.size, max(largest, f.size)
+		}
+		w := newWalked(files)
+		for i := range files {
+			w.read(t, i)
+		}
+		// Three to begin with, one for each window; windows end with a file.
+		if most := 6 + int(bytes/maxWindow); w.asks > most {
+			t.Errorf("%d of %d files were asked for, of %d bytes; want at most %d", w.asks, len(files), bytes, most)
+		}
+		if w.most > maxWindow+largest {
+			t.Errorf("%d bytes were handed over at once", w.most)
+		}
+
+		w = newWalked(files)
+		for i := len(files) - 1; i > 0; i -= 2 {
+			w.read(t, i)
+		}
+		if w.most > 0 {
+			t.Errorf("%d bytes were handed over to one who reads backward", w.most)
+		}
+	})
+}
+
+// TestWalkAnyOrder: whatever is read in whatever order, by several, what the kernel loses and hands back: no window is wrong, and a walk that
+// ended can begin anew.
+func TestWalkAnyOrder(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := newWalked(someFiles().Draw(t, "files"))
+		for range rapid.IntRange(1, 40).Draw(t, "steps") {
+			switch rapid.IntRange(0, 3).Draw(t, "step") {
+			case 0:
+				w.read(t, rapid.IntRange(0, len(w.files)-1).Draw(t, "file"))
+			case 1:
+				from := rapid.IntRange(0, len(w.files)-1).Draw(t, "from")
+				for i := from; i < len(w.files); i++ {
+					w.read(t, i)
+				}
+			case 2:
+				clear(w.has) // the page cache is dropped
+			case 3:
+				w.walk.stop()
+			}
+		}
+		clear(w.has)
+		w.asks = 0
+		for i := range w.files {
+			w.read(t, i)
+		}
+		if len(w.files) > 100 && w.asks > len(w.files)/2 {
+			t.Errorf("%d of %d files were asked for after all that", w.asks, len(w.files))
+		}
+	})
+}

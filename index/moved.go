@@ -1,0 +1,80 @@
+package index
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"backupfs/archive"
+)
+
+// Moved makes an index at the path to, from the one at from, for an archive in which damage moved bytes: one that has the last run which
+// that index knows, but elsewhere. The digest of a run stands for all bytes before it, so whatever the old index knows is so; only where
+// the members stand is looked for. Made from the archive alone, an index would not know what stood in a member that is lost. ok is false
+// if the archive has not that run; then nothing is made.
+func Moved(ctx context.Context, a *archive.Archive, from, to string) (ok bool, err error) {
+	old, err := OpenRead(from)
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, old.Close()) }()
+	s, err := old.Status()
+	if err != nil {
+		return false, err
+	}
+	last, known, err := old.db.lastRun()
+	if of, oerr := old.Of(a); err != nil || oerr != nil || !of || !known || last.Digest == "" {
+		return false, errors.Join(err, oerr)
+	}
+	d, err := replace(to)
+	if err != nil {
+		return false, err
+	}
+	defer func() {
+		if err = errors.Join(err, d.close()); err != nil || !ok {
+			err = errors.Join(err, removeDB(to))
+		}
+	}()
+	if _, err := d.exec("ATTACH DATABASE ? AS old", from); err != nil {
+		return false, err
+	}
+	if err := d.script("BEGIN IMMEDIATE; DELETE FROM status"); err != nil {
+		return false, err
+	}
+	for i := len(tables) - 1; i >= 0; i-- { // what is referred to comes first
+		if name := tables[i].name; name != "members" {
+			if err := d.script("INSERT INTO " + name + " SELECT * FROM old." + name); err != nil {
+				return false, err
+			}
+		}
+	}
+	if ok, err = d.findMembers(ctx, a, s.End.Tar, last.Digest); err != nil || !ok {
+		return false, errors.Join(err, d.script("ROLLBACK"))
+	}
+	return true, d.script("COMMIT; DETACH DATABASE old")
+}
+
+// findMembers fills in where the members stand that hold the tar up to end, and reports whether there is a run of this digest.
+func (d *db) findMembers(ctx context.Context, a *archive.Archive, end int64, digest string) (found bool, err error) {
+	size, err := a.Size()
+	if err != nil {
+		return false, err
+	}
+	b := &batch{db: d}
+	for s := a.Scan(archive.Position{}, archive.Position{File: size, Tar: end}, archive.ScanOptions{Resync: true}); ; {
+		if err := ctx.Err(); err != nil {
+			return false, err
+		}
+		e, err := s.Next()
+		if err == io.EOF {
+			return found, nil
+		}
+		if err == nil && e.Kind == archive.EventMember {
+			err = b.member(e.Member)
+		}
+		if err != nil {
+			return false, err
+		}
+		found = found || e.Kind == archive.EventRun && e.Run.Digest == digest
+	}
+}

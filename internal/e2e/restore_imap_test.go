@@ -1,0 +1,137 @@
+package e2e
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"backupfs/internal/cyruslab"
+)
+
+// TestRestoreIMAP brings lost mail back by IMAP alone, as the administrator for a user, into servers that call folders differently.
+func TestRestoreIMAP(t *testing.T) {
+	for name, options := range map[string]cyruslab.Options{
+		"dots":    {},
+		"slashes": {AltNamespace: true, UnixHierarchySep: true},
+		"domains": {VirtDomains: "userid", UnixHierarchySep: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			user := "alice"
+			if options.VirtDomains != "" {
+				user = "alice@example.org"
+			}
+			options.Extra = []string{"failedloginpause: 0", "sasl_pwcheck_method: alwaystrue"} // who may act for whom is still the server's to say
+			lab := cyruslab.Start(t, options)
+			lab.MustAddUsers(t, user)
+			restoreByIMAP(t, lab, user)
+		})
+	}
+}
+
+func restoreByIMAP(t *testing.T, lab *cyruslab.Lab, user string) {
+	c := lab.MustLogin(t, user)
+	work, sub, empty := in(lab, "Work"), in(lab, "Sub/"+umlaut), in(lab, "Empty")
+	cyruslab.Must(t, c.Create(work), c.Create(sub), c.Create(empty))
+	for i, folder := range []string{"INBOX", work, sub} {
+		for n := range 9 {
+			cyruslab.Must(t, c.Append(folder, mail(fmt.Sprint("message ", i, n), 700), when(10*i+n), [][]string{nil, {`\Seen`, "one"}, {`\Flagged`, "two", `\Answered`}}[n%3]...))
+		}
+	}
+	cyruslab.Must(t, c.Subscribe(sub), c.Subscribe("INBOX"), c.SetMetadata(sub, "/private/comment", "mine (\\)"), c.SetMetadata(sub, "/shared/comment", "Entwürfe"),
+		c.SetMetadata(work, "/private/comment", "as it was"))
+	before, err := lab.Truth(user)
+	cyruslab.Must(t, err)
+	store := filepath.Join(t.TempDir(), "store")
+	mustRun(t, 0, "backupd", "backup", "--store", store, "--imapd-conf", lab.Conf, "--at", days[0]+"T23:55:00Z", user)
+	const secret = "open-sesame"
+	password := filepath.Join(t.TempDir(), "password")
+	cyruslab.Must(t, os.WriteFile(password, []byte(secret+"\n"), 0o600))
+	url := fmt.Sprintf("imap://cyrus@127.0.0.1:%d", lab.Port)
+	restore := func(args ...string) []restoredFolder {
+		t.Helper()
+		return mustRestore(t, lab, store, user, append([]string{"--imap", url, "--password-file", password}, args...)...)
+	}
+
+	if got := restore("--missing", "--to", "original"); sum(got) != 0 {
+		t.Errorf("nothing was lost, and back came %+v", got)
+	}
+	restore("--dry-run")
+	if tr, err := lab.Truth(user); err != nil || len(tr.Users[user].Folders) != len(before.Users[user].Folders) {
+		t.Errorf("a dry run made folders: %v", err)
+	}
+	if got := restore(); sum(got) != 27 || got[0].UIDs["9"] != 9 {
+		t.Errorf("back came %+v", got)
+	}
+	after, err := lab.Truth(user)
+	cyruslab.Must(t, err)
+	for name, f := range before.Users[user].Folders {
+		sameMessages(t, "RESTORED "+name, f.Messages, after.Users[user].Folders[in(lab, "RESTORED/"+days[0]+"/"+inTree(lab, name))], false)
+		sameMessages(t, name, f.Messages, after.Users[user].Folders[name], false)
+	}
+	if got := restore(); sum(got) != 0 {
+		t.Errorf("the second time came %+v", got)
+	}
+	if got := restore("--missing", "--to", "dir:"+t.TempDir()); sum(got) != 0 {
+		t.Errorf("nothing is missing, and to files came %+v", got)
+	}
+
+	// What is lost comes, to where it was.
+	_, err = c.Select(work)
+	cyruslab.Must(t, err, c.Expunge("2:4"), c.Unselect(), c.Delete(sub), c.Delete(empty), c.Unsubscribe(sub), c.SetMetadata(work, "/private/comment", "as it is"))
+	if got := restore("--to", "original", "--with", "subscriptions,annotations", "--dry-run"); sum(got) != 12 {
+		t.Errorf("would be merged: %+v", got)
+	}
+	if got := restore("--to", "original", "--with", "subscriptions,annotations"); sum(got) != 12 {
+		t.Errorf("merged: %+v", got)
+	}
+	after, err = lab.Truth(user)
+	cyruslab.Must(t, err)
+	for name, f := range before.Users[user].Folders {
+		sameMessages(t, "original "+name, f.Messages, after.Users[user].Folders[name], true)
+	}
+	if got := after.Users[user].Subscribed; !slices.Equal(got, before.Users[user].Subscribed) {
+		t.Errorf("subscribed to %q", got)
+	}
+	if got := after.Users[user].Folders[sub]; got != nil && !maps.Equal(got.Metadata, before.Users[user].Folders[sub].Metadata) {
+		t.Errorf("METADATA: %q", got.Metadata)
+	}
+	if got := after.Users[user].Folders[work].Metadata["/private/comment"]; got != "as it is" {
+		t.Errorf("METADATA was written over: %q", got)
+	}
+	mustBelong(t, lab, lab.Dir+"/spool")
+
+	// The user himself; and somebody who may not act for him.
+	o := mustRun(t, 0, "backupd", "restore", "--store", store, user, "--dry-run", "--imap", strings.Replace(url, "cyrus@", "", 1), "--password-file", password)
+	if !strings.Contains(o.stdout, "27 there already") {
+		t.Errorf("backupd said %s", o.stdout)
+	}
+	o = mustRun(t, 1, "backupd", "restore", "--store", store, user, "--imap", strings.Replace(url, "cyrus@", "mallory@", 1), "--password-file", password)
+	if !strings.Contains(o.stderr, "login as mallory for "+user) || strings.Contains(o.stderr, secret) {
+		t.Errorf("backupd said %s", o.stderr)
+	}
+}
+
+// TestRestoreIMAPRefused: a message that the server will not have stops no other.
+func TestRestoreIMAPRefused(t *testing.T) {
+	const user = "alice"
+	lab := cyruslab.Start(t, cyruslab.Options{Extra: []string{"sasl_pwcheck_method: alwaystrue"}})
+	lab.MustAddUsers(t, user)
+	c := lab.MustLogin(t, user)
+	for n, size := range []int{700, 3000, 20_000, 700} {
+		cyruslab.Must(t, c.Append("INBOX", mail(fmt.Sprint("message ", n), size), when(n)))
+	}
+	store := filepath.Join(t.TempDir(), "store")
+	mustRun(t, 0, "backupd", "backup", "--store", store, "--imapd-conf", lab.Conf, "--at", days[0]+"T23:55:00Z", user)
+	conf, err := os.ReadFile(lab.Conf)
+	cyruslab.Must(t, err, os.WriteFile(lab.Conf, append(conf, "maxmessagesize: 1000\n"...), 0o644), lab.Stop(), lab.Start())
+	password := filepath.Join(t.TempDir(), "password")
+	cyruslab.Must(t, os.WriteFile(password, []byte("any"), 0o600))
+	o := mustRun(t, 3, "backupd", "restore", "--store", store, user, "--imap", fmt.Sprintf("imap://cyrus@localhost:%d", lab.Port), "--password-file", password)
+	if !strings.Contains(o.stderr, "INBOX: UID 2: ") || !strings.Contains(o.stderr, "INBOX: UID 3: ") || !strings.Contains(o.stdout, "INBOX: 2 messages") {
+		t.Errorf("backupd said\n%s%s", o.stdout, o.stderr)
+	}
+}

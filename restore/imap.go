@@ -1,0 +1,160 @@
+package restore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/emersion/go-imap/utf7"
+	"github.com/emersion/go-imap/v2"
+)
+
+// IMAP is the live mail of a user on any IMAP server. Folders are made, and messages appended with their flags and dates, under new UIDs.
+// It asks nothing of the server but IMAP4rev1; with NAMESPACE it knows where the user's own folders are, with UIDPLUS which UIDs came out.
+//
+// No IMAP server can be asked for digests. Those messages that are as long as one that is looked for are read, once, and compared: what is
+// called twice adds nothing, and messages of other lengths cost nothing.
+type IMAP struct {
+	session *session
+	below   string // where the folders go; empty: where they were
+	delim   string // parts the levels of a name; empty: there is one level
+	prefix  string // of the user's own folders
+	boxes   map[string]*imapBox
+}
+
+// OpenIMAP logs in. Folders are put where they were, or below a folder of another name ("RESTORED.2026-11-16"). When the context ends, so
+// does the connection.
+func OpenIMAP(ctx context.Context, server Server, below string) (*IMAP, error) {
+	s := &IMAP{session: &session{ctx: ctx, server: server}, below: below, boxes: map[string]*imapBox{}}
+	others, err := s.namespace()
+	if err == nil {
+		err = s.list(others)
+	}
+	if err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// Close ends the connection.
+func (s *IMAP) Close() { s.session.close() }
+
+// namespace learns how folders are called, and what others' folders begin with.
+func (s *IMAP) namespace() (others []string, err error) {
+	client, err := s.session.open()
+	if err != nil {
+		return nil, err
+	}
+	if !client.Caps().Has(imap.CapNamespace) {
+		root, err := client.List("", "", nil).Collect()
+		if err == nil && len(root) > 0 {
+			s.delim = delimiter(root[0].Delim)
+		}
+		return nil, s.said(err)
+	}
+	n, err := client.Namespace().Wait()
+	if err != nil {
+		return nil, s.said(err)
+	}
+	if len(n.Personal) == 0 {
+		return nil, fmt.Errorf("%s: %s has no folders there", s.session.server.Address, s.session.server.User)
+	}
+	s.prefix, s.delim = n.Personal[0].Prefix, delimiter(n.Personal[0].Delim)
+	for _, other := range slices.Concat(n.Other, n.Shared) {
+		if !strings.HasPrefix(s.prefix, other.Prefix) {
+			others = append(others, other.Prefix)
+		}
+	}
+	return others, nil
+}
+
+func delimiter(r rune) string {
+	if r == 0 {
+		return ""
+	}
+	return string(r)
+}
+
+// list learns which folders the user has.
+func (s *IMAP) list(others []string) error {
+	client, err := s.session.open()
+	if err != nil {
+		return err
+	}
+	names, err := client.List("", "*", nil).Collect()
+	for _, l := range names {
+		if slices.Contains(l.Attrs, imap.MailboxAttrNoSelect) || slices.Contains(l.Attrs, imap.MailboxAttrNonExistent) ||
+			slices.ContainsFunc(others, func(prefix string) bool { return strings.HasPrefix(l.Mailbox, prefix) }) {
+			continue
+		}
+		name := l.Mailbox
+		if strings.EqualFold(name, "INBOX") {
+			name = "INBOX"
+		}
+		s.boxes[name] = &imapBox{session: s.session, name: name}
+	}
+	return s.said(err)
+}
+
+// said wraps what the server said.
+func (s *IMAP) said(err error) error {
+	if err != nil {
+		err = fmt.Errorf("%s: %w", s.session.server.Address, err)
+	}
+	return err
+}
+
+// Place is the folder that a folder's messages go to.
+func (s *IMAP) Place(_ context.Context, f *Folder) (Place, error) {
+	name, err := s.name(f.Archived)
+	if err != nil {
+		return nil, err
+	}
+	box, ok := s.boxes[name]
+	if !ok {
+		box = &imapBox{session: s.session, name: name, absent: true}
+		s.boxes[name] = box
+	}
+	return &imapPlace{box: box, uids: map[uint32]uint32{}}, nil
+}
+
+// name is the folder's name for an archived one, in UTF-8.
+func (s *IMAP) name(archived string) (string, error) {
+	levels := liveLevels(archived, s.below)
+	if len(levels) == 0 {
+		return "INBOX", nil
+	}
+	for i, level := range levels {
+		text, err := utf7.Encoding.NewDecoder().String(level)
+		if err != nil { // of a server that allowed it
+			text = level
+		}
+		// Cyrus's "^" is a dot, where that is not what parts levels; and what parts them has no place in one.
+		if s.delim != "." {
+			text = strings.ReplaceAll(text, "^", ".")
+		}
+		if s.delim != "" {
+			text = strings.ReplaceAll(text, s.delim, "_")
+		}
+		levels[i] = text
+	}
+	if s.delim == "" && len(levels) > 1 {
+		return "", errors.New("the server has no folders in folders")
+	}
+	return s.prefix + strings.Join(levels, s.delim), nil
+}
+
+// Held looks into all of the user's folders: what is in none is missing.
+func (s *IMAP) Held(context.Context) (Held, error) {
+	return func(m *Message) (bool, error) {
+		for _, box := range s.boxes {
+			if here, err := box.has(m); here || err != nil {
+				return here, err
+			}
+		}
+		return false, nil
+	}, nil
+}

@@ -1,0 +1,84 @@
+package restore
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/emersion/go-imap/v2"
+)
+
+// imapPlace is a folder that messages are appended to.
+type imapPlace struct {
+	box  *imapBox
+	uids map[uint32]uint32 // of messages that were appended, as far as the server told
+}
+
+func (p *imapPlace) Name() string { return p.box.name }
+func (p *imapPlace) Absent() bool { return p.box.absent }
+
+func (p *imapPlace) Has(context.Context) (Held, error) { return p.box.has, nil }
+
+// make makes the folder.
+func (p *imapPlace) make() error {
+	if !p.box.absent {
+		return nil
+	}
+	client, err := p.box.session.open()
+	if err != nil {
+		return err
+	}
+	if err := client.Create(p.box.name, nil).Wait(); err != nil {
+		return fmt.Errorf("CREATE: %w", err)
+	}
+	p.box.absent = false
+	return nil
+}
+
+// Put appends a message. It is there at once, for all to see; what the server will not have is about this message alone.
+func (p *imapPlace) Put(m *Message) error {
+	var body bytes.Buffer // whole, before the server is told of it: what was announced must be sent
+	if err := m.copyTo(&body); err != nil {
+		return err
+	}
+	if err := p.make(); err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrBroken, p.box.name, err)
+	}
+	client, err := p.box.session.open()
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrBroken, err)
+	}
+	options := imap.AppendOptions{Time: m.Date()}
+	for _, flag := range m.Flags {
+		options.Flags = append(options.Flags, imap.Flag(flag))
+	}
+	cmd := client.Append(p.box.name, int64(body.Len()), &options)
+	_, err = body.WriteTo(cmd)
+	closeErr := cmd.Close()
+	answer, waitErr := cmd.Wait()
+	var no *imap.Error
+	switch {
+	case errors.As(waitErr, &no) && no.Code != imap.ResponseCodeOverQuota:
+		// Who refuses a literal may hang up, as Cyrus does where it need not wait for it, and so does the library where it need.
+		p.box.session.close()
+		return waitErr
+	case errors.Join(err, closeErr, waitErr) != nil:
+		return fmt.Errorf("%w: %s: %w", ErrBroken, p.box.session.server.Address, errors.Join(err, closeErr, waitErr))
+	}
+	if answer.UID != 0 {
+		p.uids[m.Record.UID] = uint32(answer.UID)
+	}
+	return nil
+}
+
+// Commit makes the folder where nothing was put to it.
+func (p *imapPlace) Commit(context.Context) (map[uint32]uint32, error) {
+	if err := p.make(); err != nil {
+		return nil, fmt.Errorf("%s: %w", p.box.name, err)
+	}
+	return p.uids, nil
+}
+
+// Close has nothing to give up: what was appended is there.
+func (p *imapPlace) Close() error { return nil }

@@ -1,0 +1,212 @@
+package restore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"backupfs/cyrus"
+	"backupfs/lock"
+	"backupfs/source"
+)
+
+// livePlace is a mailbox that the server has. Messages are written beside its own under names that mean nothing to Cyrus. Then, under the
+// locks that imapd takes for APPEND, they get the next UIDs, and records with their flags and dates are added to the index; and
+// reconstruct fills the cache.
+type livePlace struct {
+	spool  *Spool
+	box    source.Mailbox
+	paths  cyrus.Paths
+	header *cyrus.Header // of the date: what its keywords are called
+	put    []putMessage
+}
+
+type putMessage struct {
+	record cyrus.Record
+	flags  []string // keywords
+	temp   string
+	path   string // what it is called in the mailbox, once it is
+}
+
+func (p *livePlace) Name() string { return p.spool.src.Config().Admin(p.box.Mailbox.Name) }
+
+func (p *livePlace) Absent() bool { return false }
+
+func (p *livePlace) Has(ctx context.Context) (Held, error) {
+	ix, err := readIndex(ctx, p.paths.Index)
+	if err != nil {
+		return nil, err
+	}
+	has := map[cyrus.GUID]bool{}
+	shown(ix, has)
+	return heldIn(has), nil
+}
+
+func (p *livePlace) Put(m *Message) error {
+	if len(p.put) == 0 {
+		// It is not there while all messages are on the archive partition.
+		if err := lock.MakeFolder(p.paths.Data, p.spool.owner); err != nil {
+			return err
+		}
+	}
+	temp := filepath.Join(p.paths.Data, fmt.Sprintf("backupfs-%d-%d.tmp", os.Getpid(), len(p.put)))
+	err := p.spool.giveMessage(temp, m)
+	if errors.Is(err, os.ErrExist) { // of a process that was killed
+		if err = os.Remove(temp); err == nil {
+			err = p.spool.giveMessage(temp, m)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	r := m.Record
+	r.SystemFlags = 0
+	p.put = append(p.put, putMessage{record: bare(&m.Record), flags: r.FlagNames(p.header.Flags), temp: temp})
+	return nil
+}
+
+func (p *livePlace) Commit(ctx context.Context) (map[uint32]uint32, error) {
+	uids, err := p.merge(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return uids, p.spool.reconstruct(ctx, p.box.Mailbox.Name)
+}
+
+// merge adds what was put to the mailbox, in milliseconds. What an error leaves undone, Close takes back.
+func (p *livePlace) merge(ctx context.Context) (uids map[uint32]uint32, err error) {
+	locked, err := p.lock(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", p.Name(), err)
+	}
+	defer locked.release()
+	ix, err := parseIndex(locked.index)
+	if err != nil {
+		return nil, err
+	}
+	if ix.Version < 12 {
+		return nil, fmt.Errorf("%s: cyrus.index of version %d is too old to be added to (reconstruct -V max %s)", p.Name(), ix.Version, p.Name())
+	}
+	rawHeader, err := os.ReadFile(p.paths.Header)
+	if err != nil {
+		return nil, err
+	}
+	h, err := cyrus.ParseHeader(rawHeader)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", p.paths.Header, err)
+	}
+	old := len(ix.Records)
+	uids, err = p.number(ix, h)
+	if err != nil {
+		return nil, err
+	}
+	header, err := h.Marshal()
+	if err != nil {
+		return nil, err
+	}
+	if string(header) != string(rawHeader) {
+		ix.HeaderFileCRC = crc32.ChecksumIEEE(header)
+	}
+	b, err := ix.Marshal()
+	if err != nil {
+		return nil, err
+	}
+	for i := range p.put {
+		m := &p.put[i]
+		path := filepath.Join(p.paths.Data, strconv.FormatUint(uint64(uids[m.record.UID]), 10)+".")
+		if err := unix.Renameat2(unix.AT_FDCWD, m.temp, unix.AT_FDCWD, path, unix.RENAME_NOREPLACE); err != nil {
+			return nil, &os.PathError{Op: "rename", Path: path, Err: err}
+		}
+		m.path = path
+	}
+	if ix.HeaderFileCRC != crc32.ChecksumIEEE(rawHeader) {
+		// cyrus: imap/mailbox.c mailbox_commit_header
+		if err := p.replaceHeader(header); err != nil {
+			return nil, err
+		}
+	}
+	// Records first: until the header counts them they are not there.
+	start := int(ix.StartOffset) + old*int(ix.RecordSize)
+	if _, err := locked.index.WriteAt(b[start:], int64(start)); err != nil {
+		return nil, err
+	}
+	p.put = nil // the files stay from here on
+	if _, err := locked.index.WriteAt(b[:ix.StartOffset], 0); err != nil {
+		return nil, fmt.Errorf("%s may be damaged now (reconstruct %s): %w", p.paths.Index, p.Name(), err)
+	}
+	return uids, nil
+}
+
+// number gives what was put the next UIDs, and adds records and keywords.
+func (p *livePlace) number(ix *cyrus.Index, h *cyrus.Header) (map[uint32]uint32, error) {
+	uids := map[uint32]uint32{}
+	now := time.Now().Unix()
+	ix.HighestModseq++
+	for _, m := range p.put {
+		r := m.record
+		ix.LastUID++
+		uids[r.UID] = ix.LastUID
+		r.UID, r.Modseq, r.CreatedModseq = ix.LastUID, ix.HighestModseq, ix.HighestModseq
+		r.LastUpdated = cyrus.Time{Sec: now}
+		r.UserFlags = [4]uint32{}
+		for _, flag := range m.flags {
+			n, err := keyword(h, flag)
+			if err != nil {
+				return nil, err
+			}
+			r.UserFlags[n/32] |= 1 << (n % 32)
+		}
+		ix.Records = append(ix.Records, r)
+	}
+	ix.LastAppend = cyrus.Time{Sec: now}
+	count(ix)
+	return uids, nil
+}
+
+// keyword is the number of a keyword in a header, which gets it if it has it not.
+func keyword(h *cyrus.Header, name string) (int, error) {
+	if n := slices.Index(h.Flags, name); n >= 0 {
+		return n, nil
+	}
+	if n := slices.Index(h.Flags, ""); n >= 0 {
+		h.Flags[n] = name
+		return n, nil
+	}
+	if len(h.Flags) == 128 {
+		return 0, fmt.Errorf("it has 128 keywords, and no room for %s", name)
+	}
+	h.Flags = append(h.Flags, name)
+	return len(h.Flags) - 1, nil
+}
+
+func (p *livePlace) replaceHeader(header []byte) error {
+	temp := p.paths.Header + ".NEW"
+	if err := os.Remove(temp); err != nil && !errors.Is(err, os.ErrNotExist) { // nobody else can be writing it
+		return err
+	}
+	if err := p.spool.giveBytes(temp, header); err != nil {
+		return err
+	}
+	return os.Rename(temp, p.paths.Header)
+}
+
+// Close takes away what was not merged.
+func (p *livePlace) Close() error {
+	var errs []error
+	for _, m := range p.put {
+		path := m.temp
+		if m.path != "" {
+			path = m.path
+		}
+		errs = append(errs, os.Remove(path))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,223 @@
+package restore
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"backupfs/cyrus"
+	"backupfs/lock"
+	"backupfs/source"
+)
+
+// newPlace is a mailbox that the server does not have. Its folder is made beside those that it has, where nobody looks; then Cyrus's
+// reconstruct -P is told of it, takes name, UniqueID and rights from its cyrus.header, and it is there, whole.
+//
+// cyrus: imap/mailbox.c mailbox_reconstruct_create
+type newPlace struct {
+	spool   *Spool
+	folder  *Folder
+	box     cyrus.Mailbox
+	paths   cyrus.Paths
+	records []cyrus.Record
+}
+
+// newPlace chooses where the mailbox will lie: as the INBOX does. In its old place it keeps its UniqueID, by which others' seen state
+// finds it, unless a live mailbox has that.
+func (s *Spool) newPlace(name cyrus.Name, f *Folder) (Place, error) {
+	p := &newPlace{spool: s, folder: f, box: s.inbox.Mailbox}
+	p.box.Name, p.box.UniqueID = name, f.UniqueID
+	taken := s.below != "" || f.UniqueID == ""
+	for _, m := range s.boxes {
+		taken = taken || m.UniqueID == f.UniqueID
+	}
+	if taken {
+		p.box.UniqueID = strings.ToLower(rand.Text()[:24])
+	}
+	var err error
+	if p.paths, err = s.src.Config().Paths(p.box); err != nil {
+		return nil, err
+	}
+	for _, path := range []string{p.paths.Header, p.paths.Index} {
+		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+			return nil, errors.Join(err, fmt.Errorf("%s: %w, of a mailbox that the server does not list (reconstruct -P %s)", path, fs.ErrExist, filepath.Dir(path)))
+		}
+	}
+	return p, nil
+}
+
+func (p *newPlace) Name() string { return p.spool.src.Config().Admin(p.box.Name) }
+
+func (p *newPlace) Absent() bool { return true }
+
+func (p *newPlace) Has(context.Context) (Held, error) { return heldIn(nil), nil }
+
+// Put writes the message's file. One that an interrupted call left is taken.
+func (p *newPlace) Put(m *Message) error {
+	if len(p.records) == 0 {
+		if err := lock.MakeFolder(p.paths.Data, p.spool.owner); err != nil {
+			return err
+		}
+	}
+	path := filepath.Join(p.paths.Data, strconv.FormatUint(uint64(m.Record.UID), 10)+".")
+	err := p.spool.giveMessage(path, m)
+	if errors.Is(err, fs.ErrExist) {
+		if guid, readErr := guidOf(path); readErr == nil && guid == m.Record.GUID {
+			err = nil
+		}
+	}
+	if err == nil {
+		p.records = append(p.records, bare(&m.Record))
+	}
+	return err
+}
+
+// giveMessage writes a message file, with the internal date as its mtime.
+func (s *Spool) giveMessage(path string, m *Message) error {
+	err := s.give(path, func(f *os.File) error { return m.copyTo(f) })
+	if err == nil {
+		err = os.Chtimes(path, m.Date(), m.Date())
+	}
+	return err
+}
+
+// bare leaves of a record what the message is, and takes away where the old server kept things of it.
+func bare(r *cyrus.Record) cyrus.Record {
+	b := *r
+	b.SystemFlags &= cyrus.FlagAnswered | cyrus.FlagFlagged | cyrus.FlagDeleted | cyrus.FlagDraft | cyrus.FlagSeen
+	b.CacheOffset, b.CacheVersion, b.CacheCRC, b.ContentOffset, b.CID, b.BaseCID = 0, 0, 0, 0, 0, 0
+	return b
+}
+
+func (p *newPlace) Commit(ctx context.Context) (map[uint32]uint32, error) {
+	live, err := p.spool.inboxHeader()
+	if err != nil {
+		return nil, err
+	}
+	h := *p.folder.Header
+	h.Old, h.MboxType, h.Name, h.UniqueID, h.JMAPID, h.QuotaRoot = live.Old, live.MboxType, string(p.box.Name), p.box.UniqueID, "", live.QuotaRoot
+	h.ACL = slices.Clone(h.ACL)
+	for i := range h.ACL {
+		if h.ACL[i].User == p.spool.was {
+			h.ACL[i].User = p.spool.user
+		}
+	}
+	header, err := h.Marshal()
+	if err != nil {
+		return nil, err
+	}
+	if err := lock.MakeFolder(p.paths.Data, p.spool.owner); err != nil {
+		return nil, err
+	}
+	ix, err := p.index(ctx, header)
+	if err != nil {
+		return nil, err
+	}
+	files := []struct {
+		path string
+		data []byte
+	}{{p.paths.Annotations, p.folder.Annotations}, {p.paths.Index, ix}, {p.paths.Header, header}}
+	for _, f := range files {
+		if f.data == nil {
+			continue
+		}
+		if err := lock.MakeFolder(filepath.Dir(f.path), p.spool.owner); err != nil {
+			return nil, err
+		}
+		if err := p.spool.giveBytes(f.path, f.data); err != nil {
+			return nil, err
+		}
+	}
+	if err := p.announce(ctx); err != nil {
+		return nil, err
+	}
+	uids := map[uint32]uint32{}
+	for _, r := range p.records {
+		uids[r.UID] = r.UID
+	}
+	return uids, p.spool.reconstruct(ctx, p.box.Name)
+}
+
+// index is that of the date with the records that were put, in the version of the server's own.
+func (p *newPlace) index(ctx context.Context, header []byte) ([]byte, error) {
+	inbox, err := p.spool.src.Config().Paths(p.spool.inbox.Mailbox)
+	if err != nil {
+		return nil, err
+	}
+	live, err := readIndex(ctx, inbox.Index)
+	if err != nil {
+		return nil, err
+	}
+	ix := *p.folder.Index
+	ix.Version, ix.RecordSize, ix.Records = live.Version, 0, p.records
+	ix.HeaderFileCRC = crc32.ChecksumIEEE(header)
+	ix.QuotaUsed, ix.QuotaAnnotUsed, ix.QuotaDeletedUsed, ix.QuotaExpungedUsed = 0, 0, 0, 0 // reconstruct adds it, and tells the quota root
+	ix.LeakedCache = 0
+	ix.Options &^= 1<<29 | 1<<30 | 1<<31 // needs unlink, needs repack, is deleted
+	count(&ix)
+	return ix.Marshal()
+}
+
+// count sets what an index says of its records.
+func count(ix *cyrus.Index) {
+	ix.Exists, ix.Answered, ix.Flagged, ix.Deleted, ix.Unseen = 0, 0, 0, 0, 0
+	for i := range ix.Records {
+		r := &ix.Records[i]
+		if r.Expunged() {
+			continue
+		}
+		ix.Exists++
+		for flag, n := range map[uint32]*uint32{cyrus.FlagAnswered: &ix.Answered, cyrus.FlagFlagged: &ix.Flagged, cyrus.FlagDeleted: &ix.Deleted} {
+			if r.SystemFlags&flag != 0 {
+				*n++
+			}
+		}
+		if r.SystemFlags&cyrus.FlagSeen == 0 {
+			ix.Unseen++
+		}
+	}
+}
+
+// announce makes the mailbox known to the server.
+func (p *newPlace) announce(ctx context.Context) error {
+	dir := filepath.Dir(p.paths.Header)
+	out, err := p.spool.src.Tool(ctx, "reconstruct", "-P", dir)
+	if err == nil {
+		_, err = p.spool.src.Find(ctx, p.box.Name, true)
+	}
+	if errors.Is(err, source.ErrGone) {
+		err = fmt.Errorf("the server does not list it: %s", strings.TrimSpace(string(out)))
+	}
+	if err != nil {
+		return fmt.Errorf("%s is made, and not known to the server yet (reconstruct -P %s): %w", dir, dir, err)
+	}
+	return nil
+}
+
+// Close leaves files of messages, which the next call takes, and which nobody sees.
+func (p *newPlace) Close() error { return nil }
+
+// inboxHeader is the cyrus.header of the live INBOX.
+func (s *Spool) inboxHeader() (*cyrus.Header, error) {
+	paths, err := s.src.Config().Paths(s.inbox.Mailbox)
+	if err != nil {
+		return nil, err
+	}
+	b, err := os.ReadFile(paths.Header)
+	if err != nil {
+		return nil, err
+	}
+	h, err := cyrus.ParseHeader(b)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", paths.Header, err)
+	}
+	return h, nil
+}
