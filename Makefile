@@ -53,7 +53,7 @@ T ?= 10m
 torture:
 	@scripts/deps.sh test
 	@seconds=$$(sed 's/h$$/*3600/; s/m$$/*60/; s/s$$//' <<<"$(T)"); export BACKUPFS_TORTURE=$$((seconds)); \
-	go test -count=1 -timeout 0 -v -run 'TestDamageMatrix|TestWrongTar|TestPowerLoss|TestCommitFaults|TestRepair|TestCompact|TestCancelled|TestLastRunLost' ./backup; \
+	go test -count=1 -timeout 0 -v -run 'TestDamageMatrix|TestWrongTar|TestPowerLoss|TestCommitFaults|TestRepair|TestCompact|TestCancelled|TestLastRunLost|Histories' ./backup; \
 	go test -count=1 -timeout 0 -v -run TestKilled ./internal/e2e
 
 fuzz:

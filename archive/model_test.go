@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"backupfs/internal/testenv"
 )
 
 // A model is what an archive must hold: the runs, each with its entries.
@@ -88,7 +90,7 @@ func entries() *rapid.Generator[modelEntry] {
 // Whatever is added in whatever runs comes out again: by Scanner, by Cache at any offset, by GNU tar and by Python.
 func TestModel(t *testing.T) {
 	withoutSyncs(t)
-	rapid.Check(t, func(rt *rapid.T) {
+	testenv.Check(t, func(rt *rapid.T) {
 		dir, err := os.MkdirTemp(t.TempDir(), "")
 		if err != nil {
 			rt.Fatal(err)

@@ -86,7 +86,7 @@ func TestCompactedHistories(t *testing.T) {
 	testenv.SetMemory(t)
 	root := indextest.Store(t)
 	n, done := 0, 0
-	rapid.Check(t, func(t *rapid.T) {
+	testenv.Check(t, func(t *rapid.T) {
 		n++
 		m := newModel(t, filepath.Join(root, fmt.Sprint(n)))
 		defer func() { _ = os.RemoveAll(m.st.Root) }()

@@ -48,6 +48,7 @@ func (r *run) folders(ctx context.Context) error {
 			done[id] = true
 		}
 		if !again {
+			r.tellDoubted()
 			slices.Sort(r.marker.Skipped)
 			return nil
 		}

@@ -24,7 +24,7 @@ func TestHistories(t *testing.T) {
 	testenv.SetMemory(t)
 	root := indextest.Store(t)
 	n := 0
-	rapid.Check(t, func(t *rapid.T) {
+	testenv.Check(t, func(t *rapid.T) {
 		n++
 		m := newModel(t, filepath.Join(root, fmt.Sprint(n)))
 		defer func() { _ = os.RemoveAll(m.st.Root) }()

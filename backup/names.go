@@ -20,19 +20,17 @@ import (
 // folder loses its old name first (cyrus: perl/imap/lib/Cyrus/Backup.pm BackupUser). A name of which that is not certain is
 // skipped: what it stands for stays as the run before left it.
 func (r *run) list(ctx context.Context) ([]source.Mailbox, error) {
-	answers := make(map[string]error) // of names that the source was asked about
+	answers := make(map[source.Known]error) // of what the source was asked about
 	for {
 		boxes, err := r.src.Mailboxes(ctx, r.user.Name)
 		if err != nil {
 			return nil, r.nobody(ctx, err)
 		}
 		vanished := r.notAmong(boxes)
-		var had []source.Known
-		for _, name := range vanished {
-			if _, asked := answers[name]; !asked {
-				had = append(had, source.Known{Archived: name, UniqueID: knownID(r.names[name])})
-			}
-		}
+		had := slices.DeleteFunc(slices.Clone(vanished), func(k source.Known) bool {
+			_, asked := answers[k]
+			return asked
+		})
 		if len(had) == 0 {
 			return boxes, r.unlinkVanished(vanished, answers)
 		}
@@ -41,7 +39,7 @@ func (r *run) list(ctx context.Context) ([]source.Mailbox, error) {
 			return nil, err
 		}
 		for i, k := range had {
-			answers[k.Archived] = why[i]
+			answers[k] = why[i]
 		}
 	}
 }
@@ -52,10 +50,7 @@ func (r *run) nobody(ctx context.Context, err error) error {
 	if !errors.Is(err, source.ErrNoUser) {
 		return err
 	}
-	var had []source.Known
-	for _, name := range r.notAmong(nil) {
-		had = append(had, source.Known{Archived: name, UniqueID: knownID(r.names[name])})
-	}
+	had := r.notAmong(nil)
 	why, askErr := r.src.Vanished(ctx, r.user.Name, had)
 	if askErr != nil {
 		return askErr
@@ -68,34 +63,40 @@ func (r *run) nobody(ctx context.Context, err error) error {
 	return err
 }
 
-// notAmong returns the names that the archive has and no mailbox, sorted.
-func (r *run) notAmong(boxes []source.Mailbox) (names []string) {
+// notAmong returns what the archive has a name for and no mailbox has, sorted.
+func (r *run) notAmong(boxes []source.Mailbox) (had []source.Known) {
 	present := make(map[string]bool, len(boxes))
 	for _, m := range boxes {
 		present[m.Archived] = true
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.names)) {
 		if !present[name] {
-			names = append(names, name)
+			had = append(had, source.Known{Archived: name, UniqueID: knownID(r.names[name])})
 		}
 	}
-	return names
+	return had
 }
 
-func (r *run) unlinkVanished(names []string, answers map[string]error) error {
-	for _, name := range names {
-		switch why := answers[name]; {
-		case why == nil:
-			if err := r.unlink(name); err != nil {
-				return err
-			}
-		case !r.doubted[name]:
-			r.doubted[name] = true
-			r.problem(name, 0, fmt.Errorf("%w: %w", ErrDoubt, why))
-			r.marker.Skipped = append(r.marker.Skipped, name)
+// unlinkVanished removes the names that are gone for certain, and notes the others. It forgets those of the list before: another mailbox
+// may have got a name that was in doubt.
+func (r *run) unlinkVanished(had []source.Known, answers map[source.Known]error) error {
+	clear(r.doubted)
+	for _, k := range had {
+		if why := answers[k]; why != nil {
+			r.doubted[k.Archived] = why
+		} else if err := r.unlink(k.Archived); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// tellDoubted says which names stay because nobody is sure.
+func (r *run) tellDoubted() {
+	for _, name := range slices.Sorted(maps.Keys(r.doubted)) {
+		r.problem(name, 0, fmt.Errorf("%w: %w", ErrDoubt, r.doubted[name]))
+		r.marker.Skipped = append(r.marker.Skipped, name)
+	}
 }
 
 // link makes name stand for a folder, if it does not yet.

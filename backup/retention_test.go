@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"backupfs/internal/testenv"
 )
 
 func TestKept(t *testing.T) {
@@ -59,7 +61,7 @@ func TestKept(t *testing.T) {
 // TestKeptModel compares with a rule said the other way round: a run stays if it is the newest of its period, and fewer than so many
 // periods come behind it.
 func TestKeptModel(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	testenv.Check(t, func(t *rapid.T) {
 		zone := time.FixedZone("", rapid.IntRange(-12, 14).Draw(t, "zone")*3600)
 		n := func(what string) int { return rapid.IntRange(0, 6).Draw(t, what) }
 		keep := Keep{n("last"), n("daily"), n("weekly"), n("monthly"), n("yearly")}

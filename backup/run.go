@@ -33,7 +33,7 @@ type run struct {
 
 	states  map[string]index.State // of the last run, by folder id
 	names   map[string]string      // archived name to folder id, as the archive has it by now
-	doubted map[string]bool        // names that stay because nobody is sure
+	doubted map[string]error       // names that the last list lacks and that stay because nobody is sure, and why
 	sums    map[string]total       // of the folders that were fetched in this run
 	added   map[cyrus.GUID]int64   // messages appended in this run, and their sizes
 
@@ -191,7 +191,7 @@ func (r *run) load() (err error) {
 			r.names[name] = id
 		}
 	}
-	r.doubted = make(map[string]bool)
+	r.doubted = make(map[string]error)
 	r.sums = make(map[string]total)
 	r.added = make(map[cyrus.GUID]int64)
 	r.marker = archive.Marker{User: r.user.Name, Source: r.src.Name(), Begun: r.begun}

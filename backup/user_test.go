@@ -267,6 +267,23 @@ func TestOlderArchive(t *testing.T) {
 	m.run(t)
 }
 
+// TestDoubtEnds: a name of which nobody is sure is given to another mailbox while the run goes on: that one is what the date shows, and
+// nothing is told of a name that stays.
+func TestDoubtEnds(t *testing.T) {
+	m := newModel(t, indextest.Store(t))
+	m.run(t)
+	s := m.server
+	gone, other := s.byName("INBOX.A.Sub"), s.byName("INBOX.Old")
+	s.boxes = slices.DeleteFunc(s.boxes, func(b *fakeBox) bool { return b == gone })
+	s.unsure = true
+	other.renameTo = gone.name
+	s.changed(other)
+	if res := m.run(t); len(res.Problems) > 0 || len(res.Run.Skipped) > 0 {
+		t.Errorf("%v, %q", res.Problems, res.Run.Skipped)
+	}
+	m.check(t)
+}
+
 // TestUnlistedUser: a user whom no list has, and whose folders are there, is no user that is gone.
 func TestUnlistedUser(t *testing.T) {
 	m := newModel(t, indextest.Store(t))

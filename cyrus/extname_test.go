@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"backupfs/internal/testenv"
 )
 
 func mustNamespace(t testing.TB, alt, unix string) *Config {
@@ -82,7 +84,7 @@ func TestExternalNames(t *testing.T) {
 func TestExternalIsUnderstood(tb *testing.T) {
 	level := rapid.OneOf(rapid.SampledFrom([]string{"INBOX", "inbox", "Other Users", "Alt Folders", "Shared Folders", "user", "DELETED", `\Sent`, "^", "a b"}),
 		rapid.StringMatching(`[a-z^&%,\\-]{1,4}`))
-	rapid.Check(tb, func(t *rapid.T) {
+	testenv.Check(tb, func(t *rapid.T) {
 		conf := mustConfig(tb, "altnamespace: "+rapid.SampledFrom([]string{"yes", "no"}).Draw(t, "alt"),
 			"unixhierarchysep: "+rapid.SampledFrom([]string{"yes", "no"}).Draw(t, "unix"))
 		user := rapid.SampledFrom([]string{"brong", "jane.doe", "a.b@example.org"}).Draw(t, "user")

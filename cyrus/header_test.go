@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"backupfs/internal/testenv"
 )
 
 const motto = headerMagic + "\"a\"\n\tb\n"
@@ -94,7 +96,7 @@ func TestHeaderFiles(t *testing.T) {
 // TestHeaderWritten: a header that is written is the header that is read, in both forms, and what a form cannot hold is refused.
 func TestHeaderWritten(t *testing.T) {
 	word := rapid.StringMatching(`[a-z$(){}"\\%*NIL \x00\t\r\né]{0,6}`)
-	rapid.Check(t, func(t *rapid.T) {
+	testenv.Check(t, func(t *rapid.T) {
 		h := &Header{Old: rapid.Bool().Draw(t, "old"), UniqueID: word.Draw(t, "id"), QuotaRoot: word.Draw(t, "root"),
 			Flags: withoutUnused(rapid.SliceOfN(word, 0, 5).Draw(t, "flags"))}
 		if !h.Old {

@@ -334,7 +334,7 @@ func compareDoc[T any](t *testing.T, table string, fields []field[T]) {
 
 // TestTimes: a time that is written is the time that is read.
 func TestTimes(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	testenv.Check(t, func(t *rapid.T) {
 		ns := rapid.Int64().Draw(t, "ns")
 		cell := binary.BigEndian.AppendUint64(nil, uint64(ns))
 		tm, back := timeOf(cell), make([]byte, 8)

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"backupfs/internal/testenv"
 )
 
 func TestNames(t *testing.T) {
@@ -90,7 +92,7 @@ func checkTree(t interface{ Fatalf(string, ...any) }, archived string) {
 func TestTreePathTellsTheName(t *testing.T) {
 	part := rapid.OneOf(rapid.StringMatching(`[a-zA-Z0-9 &^%/+-]{1,9}`), rapid.String(), rapid.Just(""), rapid.Just("\xff\x00"),
 		rapid.Map(rapid.IntRange(240, 4096), func(n int) string { return strings.Repeat("%a/\x00"[n%4:], n)[:n] }))
-	rapid.Check(t, func(t *rapid.T) {
+	testenv.Check(t, func(t *rapid.T) {
 		parts := rapid.SliceOfN(part, 1, 5).Draw(t, "parts")
 		top := rapid.SampledFrom([]string{"", "INBOX.", "DELETED.user.a.", "DELETED.", "DELETED.user."}).Draw(t, "top")
 		checkTree(t, top+strings.Join(parts, "."))
@@ -124,7 +126,7 @@ func FuzzName(f *testing.F) {
 // TestCanonical shows a user's mailboxes in each namespace, as a server does, and wants their archived names back.
 func TestCanonical(t *testing.T) {
 	part := rapid.StringMatching(`[a-zA-Z0-9 &+-]([a-zA-Z0-9 &+^-]{0,8})`)
-	rapid.Check(t, func(t *rapid.T) {
+	testenv.Check(t, func(t *rapid.T) {
 		slash, hidden := rapid.Bool().Draw(t, "slash"), rapid.Bool().Draw(t, "hidden")
 		names := map[string]string{}
 		for range rapid.IntRange(1, 6).Draw(t, "n") {

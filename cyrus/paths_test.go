@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"backupfs/internal/testenv"
 )
 
 func TestHash(t *testing.T) {
@@ -100,7 +102,7 @@ func confs(t *rapid.T) *Config {
 // TestNameFromPath: it is the inverse of Paths, whatever the settings.
 func TestNameFromPath(t *testing.T) {
 	part := rapid.OneOf(rapid.StringMatching(`[ -\-0-^_-~]{1,12}`), rapid.StringMatching(`[^./!\x00]{1,5}`), rapid.Just("user"), rapid.Just("domain"))
-	rapid.Check(t, func(t *rapid.T) {
+	testenv.Check(t, func(t *rapid.T) {
 		c := confs(t)
 		n := strings.ReplaceAll(strings.Join(rapid.SliceOfN(part, 1, 5).Draw(t, "parts"), "."), "!", "_")
 		if c.Bool("virtdomains") {
@@ -128,7 +130,7 @@ func TestNameFromPath(t *testing.T) {
 func TestPathIsOfItsName(t *testing.T) {
 	part := rapid.SampledFrom([]string{"domain", "a", "u", "q", "L", "C", "O", "user", "alice", "example.org", "DELETED", "", ".", "..", "x!y", "^", "6B05"})
 	named := 0
-	rapid.Check(t, func(t *rapid.T) {
+	testenv.Check(t, func(t *rapid.T) {
 		c := confs(t)
 		rel := strings.Join(rapid.SliceOfN(part, 1, 6).Draw(t, "parts"), "/")
 		n, err := c.NameFromPath(rel)

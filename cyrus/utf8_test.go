@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"backupfs/internal/testenv"
 )
 
 func TestUTF8Path(t *testing.T) {
@@ -35,7 +37,7 @@ func TestUTF8PathInjective(t *testing.T) {
 	name := rapid.Custom(func(t *rapid.T) string {
 		return "INBOX." + strings.Join(rapid.SliceOfN(piece, 1, 5).Draw(t, "pieces"), "")
 	})
-	rapid.Check(t, func(t *rapid.T) {
+	testenv.Check(t, func(t *rapid.T) {
 		a, b := name.Draw(t, "a"), name.Draw(t, "b")
 		p, q := UTF8Path(TreePath(a)), UTF8Path(TreePath(b))
 		if slices.Equal(p, q) != (a == b) {

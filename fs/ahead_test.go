@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"backupfs/internal/testenv"
 )
 
 // walked is a kernel that keeps what it is handed, and a program that reads files of one listing.
@@ -64,7 +66,7 @@ func someFiles() *rapid.Generator[[]file] {
 // TestWalkInOrder: who reads a folder from its beginning is asked for few of its files, and never far ahead of; who looks at a file
 // here and there gets nothing else.
 func TestWalkInOrder(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	testenv.Check(t, func(t *rapid.T) {
 		files := someFiles().Draw(t, "files")
 		var bytes, largest int64
 		for _, f := range files {
@@ -95,7 +97,7 @@ func TestWalkInOrder(t *testing.T) {
 // TestWalkAnyOrder: whatever is read in whatever order, by several, what the kernel loses and hands back: no window is wrong, and a walk that
 // ended can begin anew.
 func TestWalkAnyOrder(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	testenv.Check(t, func(t *rapid.T) {
 		w := newWalked(someFiles().Draw(t, "files"))
 		for range rapid.IntRange(1, 40).Draw(t, "steps") {
 			switch rapid.IntRange(0, 3).Draw(t, "step") {

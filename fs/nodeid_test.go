@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"backupfs/internal/testenv"
 )
 
 // anyNode draws nodes of a kind, near the bounds of their fields, on both sides.
@@ -31,7 +33,7 @@ func TestNodeID(t *testing.T) {
 		if _, fits := (node{kind: k}).encode(); fits != (k <= kindMessage) {
 			t.Errorf("a node of kind %d fits: %v", k, fits)
 		}
-		rapid.Check(t, func(t *rapid.T) {
+		testenv.Check(t, func(t *rapid.T) {
 			n := anyNode(t, k)
 			id, ok := n.encode()
 			if !ok {
@@ -50,7 +52,7 @@ func TestNodeID(t *testing.T) {
 
 // TestDecodeAny: any number is either refused or an id that encode makes.
 func TestDecodeAny(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	testenv.Check(t, func(t *rapid.T) {
 		id := rapid.OneOf(rapid.Uint64(), rapid.Uint64Range(0, 9<<60)).Draw(t, "id")
 		if n, ok := decode(id); ok {
 			if back, ok := n.encode(); !ok || back != id {

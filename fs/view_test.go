@@ -19,6 +19,7 @@ import (
 	"backupfs/cyrus"
 	"backupfs/index"
 	"backupfs/index/indextest"
+	"backupfs/internal/testenv"
 )
 
 // TestViews: whatever a server did, all and deleted say of it, as of any run, what a plain model says; and a message there is the very file that it is
@@ -26,7 +27,7 @@ import (
 func TestViews(t *testing.T) {
 	f := newFS(t)
 	n := 0
-	rapid.Check(t, func(r *rapid.T) {
+	testenv.Check(t, func(r *rapid.T) {
 		tb := indextest.Rapid(t, r)
 		n++
 		f.opts.Expunged = n%4 == 0

@@ -19,6 +19,7 @@ import (
 	"backupfs/index"
 	"backupfs/index/indextest"
 	"backupfs/internal/store"
+	"backupfs/internal/testenv"
 	"backupfs/match"
 )
 
@@ -61,7 +62,7 @@ func shownIn(s *indextest.Server, run int, with bool) (all []shown) {
 func TestHistory(t *testing.T) {
 	root := indextest.Store(t)
 	n := 0
-	rapid.Check(t, func(r *rapid.T) {
+	testenv.Check(t, func(r *rapid.T) {
 		tb := indextest.Rapid(t, r)
 		n++
 		u := store.User{Name: "brong", Dir: filepath.Join(root, fmt.Sprint(n))}

@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"backupfs/archive"
+	"backupfs/internal/testenv"
 )
 
 func begun(t *testing.T, times ...string) []archive.Run {
@@ -50,7 +51,7 @@ func TestDateNames(t *testing.T) {
 }
 
 func TestDateNamesSort(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	testenv.Check(t, func(t *rapid.T) {
 		at := time.Date(2009, 9, 27, 23, 55, 0, 0, time.UTC)
 		runs := make([]archive.Run, rapid.IntRange(0, 60).Draw(t, "runs"))
 		for i := range runs {

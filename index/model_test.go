@@ -17,6 +17,7 @@ import (
 	"backupfs/cyrus"
 	"backupfs/index"
 	"backupfs/index/indextest"
+	"backupfs/internal/testenv"
 )
 
 // model compares an index with what a server went through.
@@ -243,7 +244,7 @@ func mustOpenRead(t testing.TB, path string) *index.Index {
 func TestModel(t *testing.T) {
 	root := indextest.Store(t)
 	n := 0
-	rapid.Check(t, func(r *rapid.T) {
+	testenv.Check(t, func(r *rapid.T) {
 		tb := indextest.Rapid(t, r)
 		n++
 		dir := filepath.Join(root, fmt.Sprint(n))

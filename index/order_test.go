@@ -17,6 +17,7 @@ import (
 	"backupfs/archive"
 	"backupfs/index"
 	"backupfs/index/indextest"
+	"backupfs/internal/testenv"
 )
 
 // anyEntry is an entry as no sane writer would write it: names in any order and again, contents damaged, gone or those of others.
@@ -104,7 +105,7 @@ func mustAppendForeign(t testing.TB, path string, add func(*archive.Appender)) {
 func TestAnyOrder(t *testing.T) {
 	root := indextest.Store(t)
 	n := 0
-	rapid.Check(t, func(r *rapid.T) {
+	testenv.Check(t, func(r *rapid.T) {
 		tb := indextest.Rapid(t, r)
 		n++
 		dir := filepath.Join(root, fmt.Sprint(n))

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"backupfs/internal/testenv"
 )
 
 const header = "From nobody Mon Nov 16 2009\r\n" + // a line that is no field
@@ -122,7 +124,7 @@ func TestCheapFirst(t *testing.T) {
 
 // TestFound: what a mail program puts into a header is found by any piece of it, however it was encoded and folded.
 func TestFound(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	testenv.Check(t, func(t *rapid.T) {
 		subject := fold(rapid.StringOfN(rapid.RuneFrom([]rune("aBé日ßñ=_. ")), 1, 40, -1).Draw(t, "subject"))
 		encoded := rapid.SampledFrom([]func(string) string{
 			func(s string) string { return s },

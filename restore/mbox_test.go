@@ -9,13 +9,15 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"backupfs/internal/testenv"
 )
 
 // TestMboxReadBack: what is written as an mbox is read back as the messages that were put in, however their lines begin and end, and
 // in whatever pieces they come.
 func TestMboxReadBack(t *testing.T) {
 	text := rapid.StringMatching("(>{0,2}(From |Fro|F)?|x|\r|\n|\r\n){0,8}")
-	rapid.Check(t, func(t *rapid.T) {
+	testenv.Check(t, func(t *rapid.T) {
 		bodies := rapid.SliceOfN(text, 1, 4).Draw(t, "messages")
 		var file bytes.Buffer
 		w := bufio.NewWriter(&file)

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"backupfs/internal/testenv"
 )
 
 func zone(t rapid.TB, name string) *time.Location {
@@ -72,7 +74,7 @@ func TestWindow(t *testing.T) {
 
 // TestOpenings: whatever the clocks do, a window opens once on each day, at its time or, where that is skipped, when it is.
 func TestOpenings(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	testenv.Check(t, func(t *rapid.T) {
 		place := rapid.SampledFrom([]string{"UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "America/Santiago", "Asia/Kathmandu"}).Draw(t, "zone")
 		p := Plan{Zone: zone(t, place), Closes: untilDone, Opens: rapid.IntRange(0, 24*60-1).Draw(t, "opens")}
 		first := time.Date(2026, 1, 1, 12, 0, 0, 0, p.Zone)

@@ -12,6 +12,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"backupfs/internal/testenv"
 	"backupfs/source"
 )
 
@@ -30,7 +31,7 @@ var defaults = Limits{Workers: 12, Batch: 50, PerDriveUnit: 1, PerServer: 12, Re
 // that is long enough everyone is backed up exactly once, whoever fails for a while too, and the limits hold at each moment.
 func TestRounds(t *testing.T) {
 	dir := t.TempDir()
-	rapid.Check(t, func(rt *rapid.T) {
+	testenv.Check(t, func(rt *rapid.T) {
 		f := newFakes(someUsers(rapid.IntRange(1, 150).Draw(rt, "users"), rapid.IntRange(1, 3).Draw(rt, "servers"), rapid.IntRange(1, 4).Draw(rt, "units"))...)
 		limits := Limits{
 			Workers: rapid.IntRange(1, 12).Draw(rt, "workers"), Batch: rapid.IntRange(1, 50).Draw(rt, "batch"), Retries: 3,

@@ -55,6 +55,9 @@ go_files | grep -zvFf <(printf '%s' "$joined" | sed '/^$/d; s/ .*//') | search '
 files '*.go' | search '\bt\.Skip(f|Now)?\(|\btb?\.Skip(f|Now)?\(' |
 	report 'No test is skipped: what it needs is installed by scripts/deps.sh, or it fails and says what is missing.'
 
+test_files | search '\brapid\.(Check|MakeCheck)\(' |
+	report 'Properties are checked by testenv.Check: the same draws each time, others under make torture.'
+
 files '*.go' '*.sh' Makefile | grep -zv '^scripts/rules\.sh$' | search '\b(TODO|FIXME|XXX|HACK)\b' |
 	report 'No notes to oneself: do it, or file an issue.'
 

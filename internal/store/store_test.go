@@ -11,10 +11,12 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"backupfs/internal/testenv"
 )
 
 func TestEscapeInverse(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	testenv.Check(t, func(t *rapid.T) {
 		name := string(rapid.SliceOfN(rapid.Byte(), 1, 60).Draw(t, "name"))
 		escaped := Escape(name)
 		back, err := Unescape(escaped)
@@ -34,7 +36,7 @@ func TestEscapeInverse(t *testing.T) {
 
 // What Unescape takes is exactly what Escape makes: so no two folders are one user's, and no user has two.
 func TestUnescapeStrict(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	testenv.Check(t, func(t *rapid.T) {
 		escaped := rapid.StringMatching(`[a-z%0-9A-F.\-/é]{0,12}`).Draw(t, "escaped")
 		name, err := Unescape(escaped)
 		if err == nil && Escape(name) != escaped {

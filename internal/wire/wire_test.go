@@ -6,10 +6,12 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"backupfs/internal/testenv"
 )
 
 func TestDecode(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	testenv.Check(t, func(t *rapid.T) {
 		s := string(rapid.SliceOf(rapid.ByteRange(1, 255)).Draw(t, "name"))
 		word := Encode(s)
 		if got := Decode(word); got != s {
@@ -33,7 +35,7 @@ func TestDecode(t *testing.T) {
 
 // TestUIDs: a set is what it was made of, also when it was a word.
 func TestUIDs(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	testenv.Check(t, func(t *rapid.T) {
 		uids := rapid.SliceOf(rapid.Uint32Range(1, 40)).Draw(t, "uids")
 		set := NewUIDs(uids)
 		open := rapid.Uint32Range(0, 50).Draw(t, "open")

@@ -15,6 +15,7 @@ import (
 
 	"backupfs/archive"
 	"backupfs/cyrus"
+	"backupfs/internal/testenv"
 	"backupfs/lock"
 )
 
@@ -114,7 +115,7 @@ func TestReport(t *testing.T) {
 }
 
 func TestCleanLeavesNothingThatHarms(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	testenv.Check(t, func(t *rapid.T) {
 		s := string(rapid.SliceOf(rapid.Byte()).Draw(t, "bytes")) + rapid.String().Draw(t, "string")
 		clean := Clean(s)
 		for _, r := range clean {
