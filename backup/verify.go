@@ -206,8 +206,10 @@ func newVerifier() *verifier {
 
 // told is what a list of the report names.
 type told struct {
-	list *[]Finding
-	what string
+	list   *[]Finding
+	folder int64 // in the index; 0 is none
+	uid    uint32
+	file   string
 }
 
 // stretch is tar whose bytes are lost or wrong.

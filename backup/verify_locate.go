@@ -39,7 +39,7 @@ func (v *verifier) locate(ctx context.Context, ix *index.Index, path string) err
 		for _, h := range holders {
 			if f, ok := l.finding(h); ok {
 				f.Err = s.err
-				v.tell(l, &v.report.Damaged, f)
+				v.tell(l, &v.report.Damaged, h.Folder, f)
 				held = true
 			}
 		}
@@ -56,17 +56,17 @@ func (v *verifier) locate(ctx context.Context, ix *index.Index, path string) err
 		switch {
 		case !ok:
 		case v.isNoted(l, h):
-			v.tell(l, &v.report.Missing, f)
+			v.tell(l, &v.report.Missing, h.Folder, f)
 		case v.isLost(h):
-			v.tell(l, &v.report.Lost, f)
+			v.tell(l, &v.report.Lost, h.Folder, f)
 		default:
 			f.Err = errLost
-			v.tell(l, &v.report.Damaged, f)
+			v.tell(l, &v.report.Damaged, h.Folder, f)
 		}
 	}
 	for _, lost := range v.lost {
-		if f, ok := l.lostFile(lost); ok {
-			v.tell(l, &v.report.Lost, f)
+		if folder, f, ok := l.lostFile(lost); ok {
+			v.tell(l, &v.report.Lost, folder, f)
 		}
 	}
 	return l.err
@@ -79,28 +79,28 @@ func (v *verifier) isLost(h index.Holder) bool {
 }
 
 // lostFile describes a meta file that a repair found lost.
-func (l *locator) lostFile(lost Lost) (f Finding, ok bool) {
+func (l *locator) lostFile(lost Lost) (folder int64, f Finding, ok bool) {
 	i := slices.IndexFunc(l.runs, func(r index.Run) bool { return r.Run.Run == lost.Run })
 	top, rest, _ := strings.Cut(lost.Name, "/")
 	if i < 0 || top == "files" {
-		return f, false
+		return 0, f, false
 	}
 	f = Finding{File: rest, Dates: []string{l.runs[i].Date}}
 	if id, file, ok := strings.Cut(rest, "/"); ok {
 		f.File, f.Folder = file, id
-		for folder, st := range l.states {
-			if name, ok := l.namesOf(lost.Run)[folder]; ok && st.id == id {
-				f.Folder = name
+		for row, st := range l.states {
+			if name, ok := l.namesOf(lost.Run)[row]; ok && st.id == id {
+				folder, f.Folder = row, name
 			}
 		}
 	}
-	return f, true
+	return folder, f, true
 }
 
 // tell adds a finding to a list of the report. A thing is told once: what names one that is there, in another life or hit by another
-// stretch, adds to its dates.
-func (v *verifier) tell(l *locator, list *[]Finding, f Finding) {
-	key := told{list, f.What()}
+// stretch, adds to its dates. Two folders that had one name, one after the other, are two things.
+func (v *verifier) tell(l *locator, list *[]Finding, folder int64, f Finding) {
+	key := told{list, folder, f.UID, f.File}
 	i, ok := v.told[key]
 	if !ok {
 		v.told[key] = len(*list)

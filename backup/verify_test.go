@@ -16,6 +16,7 @@ import (
 	"backupfs/archive"
 	"backupfs/cyrus"
 	"backupfs/index"
+	"backupfs/index/indextest"
 	"backupfs/internal/store"
 	"backupfs/lock"
 )
@@ -197,6 +198,23 @@ func mustVerify(t *testing.T, u store.User) *Report {
 		t.Errorf("scrubbed: %v, %v; verified: %+v", damaged, err, report)
 	}
 	return report
+}
+
+// TestVerifyOneNameTwice: two folders that had one name, one after the other, are told apart.
+func TestVerifyOneNameTwice(t *testing.T) {
+	m := newModel(t, indextest.Store(t))
+	s := m.server
+	first, second := s.byName("INBOX.A.Sub"), s.byName("INBOX.Old")
+	s.add(first, nil, s.newBody())
+	s.add(second, nil, s.newBody())
+	m.run(t)
+	s.boxes = slices.DeleteFunc(s.boxes, func(b *fakeBox) bool { return b == first })
+	second.name = first.name
+	m.run(t)
+	m.check(t)
+	if report := mustVerify(t, m.user(t)); len(report.Missing) != 2 {
+		t.Errorf("%+v", report.Missing)
+	}
 }
 
 // TestVerifyFindsWhatCRCsDoNot: bytes that were wrong when they were written, and bytes that nobody wrote.
