@@ -42,11 +42,11 @@ demo:
 
 test:
 	@scripts/deps.sh test
-	go test -count=1 -timeout 25m ./...
+	go test -count=1 -timeout 45m ./...
 
 race:
 	@scripts/deps.sh test
-	BACKUPFS_STRESS_SECONDS=$${BACKUPFS_STRESS_SECONDS:-60} go test -race -count=1 -timeout 25m $(RACE)
+	BACKUPFS_STRESS_SECONDS=$${BACKUPFS_STRESS_SECONDS:-60} go test -race -count=1 -timeout 45m $(RACE)
 
 # T is in seconds, minutes or hours. BACKUPFS_SEED=N repeats the kills of an earlier one.
 T ?= 10m
