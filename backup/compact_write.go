@@ -263,7 +263,7 @@ func (c *compaction) asOf(ctx context.Context, folder int64, run int, at folderA
 
 // parse reads a cyrus.backupfs.
 func (c *compaction) parse(ctx context.Context, m index.Meta) (index.Exceptions, error) {
-	if m.Size > maxParsed {
+	if m.Size > index.MaxMeta {
 		return index.Exceptions{}, fmt.Errorf("%s: %s: %d bytes are too many to be read", c.from.Path(), m.Name, m.Size)
 	}
 	b := make([]byte, m.Size)

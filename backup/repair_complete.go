@@ -171,7 +171,7 @@ func (w *witness) indexNear(folder int64, run int) *cyrus.Index {
 func (w *witness) readIndex(folder int64, run int) *cyrus.Index {
 	metas, err := w.ix.Metas(folder, run)
 	i := slices.IndexFunc(metas, func(m index.Meta) bool { return m.Name == "cyrus.index" })
-	if err != nil || w.arch == nil || i < 0 || metas[i].Size > maxParsed {
+	if err != nil || w.arch == nil || i < 0 || metas[i].Size > index.MaxMeta {
 		return nil
 	}
 	b := make([]byte, metas[i].Size)

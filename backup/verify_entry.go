@@ -14,9 +14,6 @@ import (
 	"backupfs/index"
 )
 
-// maxParsed is the largest meta file that is taken into memory, a cyrus.index of seven million messages.
-const maxParsed = 1 << 30
-
 // entry checks the bytes of one entry. What its member lost is told by the damage that follows.
 func (v *verifier) entry(e archive.Entry, body io.Reader) error {
 	if e.Type != archive.TypeFile || e.Gone() {
@@ -28,7 +25,7 @@ func (v *verifier) entry(e archive.Entry, body io.Reader) error {
 	w := io.Writer(h)
 	folder, file, parsed := folderFile(e.Name)
 	parsed = parsed || e.Name == lostEntry
-	if parsed = parsed && e.Size <= maxParsed; parsed {
+	if parsed = parsed && e.Size <= index.MaxMeta; parsed {
 		w = io.MultiWriter(h, &content)
 	}
 	n, err := io.Copy(w, body)

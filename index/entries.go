@@ -26,8 +26,8 @@ var userFiles = map[string]bool{"seen": true, "sub": true}
 
 func folderEntry(uniqueid, name string) string { return "folders/" + uniqueid + "/" + name }
 
-// maxMeta is the largest meta file that is taken into memory: a cyrus.index of seven million messages.
-const maxMeta = 1 << 30
+// MaxMeta is the largest meta file that anyone takes into memory: a cyrus.index of seven million messages.
+const MaxMeta = 1 << 30
 
 // entry applies one entry of the tar stream. Unknown names are skipped (docs/format.md).
 func (b *batch) entry(e archive.Entry, body io.Reader) error {
@@ -86,7 +86,7 @@ func (b *batch) folderFile(uniqueid, name string, e archive.Entry, body io.Reade
 	}
 	b.touch(f)
 	read := name == indexFile || name == backupfsFile
-	if read && e.Size > maxMeta {
+	if read && e.Size > MaxMeta {
 		if err := b.problem(e.Name, fmt.Sprintf("%d bytes are too many to be read", e.Size)); err != nil {
 			return err
 		}

@@ -149,6 +149,9 @@ func (d *Date) metas(ctx context.Context, folder int64) (map[string][]byte, erro
 	}
 	files := map[string][]byte{}
 	for _, m := range metas {
+		if m.Size > index.MaxMeta {
+			return nil, fmt.Errorf("%s: %d bytes are too many to be read", m.Name, m.Size)
+		}
 		b := make([]byte, m.Size)
 		if _, err := d.members.ReadAt(ctx, d.archive, d.member, b, m.Tar); err != nil {
 			return nil, fmt.Errorf("%s: %w", m.Name, err)

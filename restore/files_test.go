@@ -1,6 +1,7 @@
 package restore_test
 
 import (
+	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,6 +15,7 @@ import (
 
 	"backupfs/archive"
 	"backupfs/cyrus"
+	"backupfs/index"
 	"backupfs/index/indextest"
 	"backupfs/internal/store"
 	"backupfs/match"
@@ -244,6 +246,40 @@ func TestDamaged(t *testing.T) {
 	files, err := os.ReadDir(filepath.Join(root, "INBOX"))
 	if err != nil || len(files) != r.Messages || r.Messages == 0 || r.Messages+len(r.Problems) != 8 || !errors.Is(r.Problems[0], archive.ErrDamaged) {
 		t.Errorf("%d files, %+v, %v", len(files), r, err)
+	}
+}
+
+// TestAbsurdSize: a folder whose own files are said to be larger than memory is named, and the others come.
+func TestAbsurdSize(t *testing.T) {
+	u := store.User{Name: "brong", Dir: t.TempDir()}
+	folder := func(id, name string) indextest.Folder {
+		return indextest.Folder{UniqueID: id, Name: name, Messages: []indextest.Message{{UID: 1, Body: from, Date: 1}}}
+	}
+	path := indextest.Archive(t, u.Dir, indextest.Run{Begun: day1, Folders: []indextest.Folder{folder("a", "INBOX"), folder("b", "INBOX.B")}})
+	if err := index.Rebuild(t.Context(), path, u.Index(), nil); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("sqlite3", u.Index())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Exec("UPDATE metas SET size = 1 << 60 WHERE folder = (SELECT id FROM folders WHERE uniqueid = 'b')"); err != nil {
+		t.Fatal(err)
+	}
+	d, err := restore.Open(t.Context(), u, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	result, err := restore.Run(t.Context(), d, &restore.Selection{}, restore.Dir{Root: t.TempDir()}, restore.Options{})
+	if err != nil || len(result.Folders) != 2 {
+		t.Fatal(result, err)
+	}
+	for _, r := range result.Folders {
+		if absurd := r.Folder == "INBOX.B"; (r.Err != nil) != absurd || (r.Messages == 0) != absurd {
+			t.Errorf("%+v", r)
+		}
 	}
 }
 
