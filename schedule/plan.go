@@ -88,16 +88,27 @@ func (p Plan) due(last time.Time) time.Time {
 	return p.opening(last)
 }
 
-// late says at a moment that a user, of whom there is a backup or a name in the list since then, should have been backed up by now.
-func (p Plan) late(since, now time.Time) bool {
+// dueBefore is a moment: who had his last run before it is due now.
+func (p Plan) dueBefore(now time.Time) time.Time {
+	switch {
+	case !p.once.IsZero():
+		return p.once
+	case p.Zone == nil:
+		return now.Add(p.Age/4 - p.Age + 1)
+	}
+	return p.round(now)
+}
+
+// lateBefore is a moment: a user of whom the last backup, or the name in the list, is from before it should have been backed up by now.
+func (p Plan) lateBefore(now time.Time) time.Time {
 	if p.Zone == nil {
-		return now.Sub(since) > p.Age
+		return now.Add(-p.Age)
 	}
 	round := p.round(now)
 	if p.Closes == untilDone || !p.until(now).IsZero() {
 		round = p.round(round.Add(-1)) // this one goes on
 	}
-	return since.Before(round)
+	return round
 }
 
 // until is when the window closes that is open now, zero if none is.

@@ -99,6 +99,26 @@ func TestOpenings(t *testing.T) {
 	})
 }
 
+// TestDueBefore: who is due is known without asking for each user when he will be.
+func TestDueBefore(t *testing.T) {
+	plans := []Plan{window(t, "23:55-06:00", "Europe/Berlin"), window(t, "02:30", "America/New_York"), MaxAge(24 * time.Hour), MaxAge(time.Nanosecond)}
+	testenv.Check(t, func(rt *rapid.T) {
+		p := rapid.SampledFrom(plans).Draw(rt, "plan")
+		year := time.Unix(1767225600, 0)
+		seconds := rapid.Int64Range(0, 365*24*3600)
+		last, now := year.Add(time.Duration(seconds.Draw(rt, "last"))*time.Second), year.Add(time.Duration(seconds.Draw(rt, "now"))*time.Second)
+		if rapid.Bool().Draw(rt, "just then") {
+			now = p.due(last).Add(time.Duration(rapid.IntRange(-1, 1).Draw(rt, "more or less")))
+		}
+		if rapid.Bool().Draw(rt, "once") {
+			p.once = rapid.SampledFrom([]time.Time{last, now, now.Add(-1)}).Draw(rt, "since")
+		}
+		if due := p.due(last); !now.Before(p.once) && last.Before(p.dueBefore(now)) == due.After(now) {
+			t.Fatalf("%s: last %s, now %s: due %s, before %s", p, last, now, due, p.dueBefore(now))
+		}
+	})
+}
+
 func TestLate(t *testing.T) {
 	night, evening := window(t, "23:55-06:00", "UTC"), window(t, "23:55", "UTC")
 	for _, c := range []struct {
@@ -114,7 +134,7 @@ func TestLate(t *testing.T) {
 		{MaxAge(24 * time.Hour), "2026-11-22T12:00:00Z", "2026-11-23T12:00:00Z", false},
 		{MaxAge(24 * time.Hour), "2026-11-22T12:00:00Z", "2026-11-23T12:00:01Z", true},
 	} {
-		if got := c.plan.late(moment(t, c.since), moment(t, c.now)); got != c.late {
+		if got := moment(t, c.since).Before(c.plan.lateBefore(moment(t, c.now))); got != c.late {
 			t.Errorf("%s: since %s, at %s: late is %t", c.plan, c.since, c.now, got)
 		}
 	}

@@ -93,6 +93,7 @@ func report(rows map[string]*row, set settings, now time.Time) Report {
 	if set.Scrub.Rate > 0 {
 		rep.Scrub = &ScrubReport{Every: set.Scrub.Every.String(), Damaged: []Damaged{}}
 	}
+	by := newDeadlines(set, now)
 	first := now
 	for _, r := range rows {
 		if rep.Scrub != nil {
@@ -108,8 +109,8 @@ func report(rows map[string]*row, set settings, now time.Time) Report {
 			u = &UnitReport{Server: r.Server, Unit: r.Unit}
 			units[key] = u
 		}
-		u.add(r, set.Plan, now)
-		if !r.dueAt(set.Plan, set.Retries).After(now) {
+		u.add(r, by)
+		if by.due(r) {
 			u.Due++
 			rep.Due++
 		}
@@ -152,7 +153,27 @@ func report(rows map[string]*row, set settings, now time.Time) Report {
 	return rep
 }
 
-func (u *UnitReport) add(r *row, p Plan, now time.Time) {
+// deadlines are by whom a plan counts as due or late at a moment: to ask the plan for each user takes a hundred times as long.
+type deadlines struct {
+	settings
+	now, dueBefore, lateBefore time.Time
+}
+
+func newDeadlines(set settings, now time.Time) deadlines {
+	return deadlines{set, now, set.Plan.dueBefore(now), set.Plan.lateBefore(now)}
+}
+
+func (d deadlines) due(r *row) bool {
+	since, pause := r.waits(d.Plan, d.Retries)
+	if pause > 0 {
+		return !since.Add(pause).After(d.now)
+	}
+	return since.Before(d.dueBefore)
+}
+
+func (d deadlines) late(r *row) bool { return r.since().Before(d.lateBefore) }
+
+func (u *UnitReport) add(r *row, by deadlines) {
 	u.Users++
 	if r.last.IsZero() {
 		u.Never++
@@ -164,7 +185,7 @@ func (u *UnitReport) add(r *row, p Plan, now time.Time) {
 			u.Newest = &r.last
 		}
 	}
-	if p.late(r.since(), now) {
+	if by.late(r) {
 		u.Late++
 	}
 	if r.tries > 0 {

@@ -50,15 +50,24 @@ func pause(tries int) time.Duration {
 
 // dueAt is when a user's turn comes. Who failed too often waits as if that had been a run.
 func (r *row) dueAt(p Plan, retries int) time.Time {
+	since, pause := r.waits(p, retries)
+	if pause > 0 {
+		return since.Add(pause)
+	}
+	return p.due(since)
+}
+
+// waits is since when he does: for a pause, or if that is zero for his turn.
+func (r *row) waits(p Plan, retries int) (since time.Time, _ time.Duration) {
 	switch {
 	case r.tries == 0 && !p.once.IsZero():
-		return p.due(r.ended) // a run is told by the second when it began; this is finer
+		return r.ended, 0 // a run is told by the second when it began; this is finer
 	case r.tries == 0:
-		return p.due(r.last)
+		return r.last, 0
 	case r.tries <= retries:
-		return r.tried.Add(pause(r.tries))
+		return r.tried, pause(r.tries)
 	}
-	return p.due(r.tried)
+	return r.tried, 0
 }
 
 // fail counts a failure. After the last one of a row, a new row begins. For good: trying again would not help.
