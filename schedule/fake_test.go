@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"backupfs/archive"
 	"backupfs/backup"
 	"backupfs/source"
@@ -31,6 +33,7 @@ type fakes struct {
 	users       []User
 	took        func(User) time.Duration
 	failing     func(User, time.Time) error
+	lacking     map[string]bool // users of whom not all can be backed up
 	away        func(server string, now time.Time) error
 	listFailing error
 
@@ -119,7 +122,11 @@ func (f *fakes) Backup(ctx context.Context, src source.Source, name string) (*ba
 	}
 	begun := began.UTC().Truncate(time.Second)
 	f.runs[name] = append(f.runs[name], begun)
-	return &backup.Result{Run: archive.Run{Marker: archive.Marker{Begun: begun}}, Current: 1}, nil
+	result := &backup.Result{Run: archive.Run{Marker: archive.Marker{Begun: begun}}, Current: 1}
+	if f.lacking[name] {
+		result.Problems = []backup.Problem{{Folder: "INBOX", UID: 7, Err: backup.ErrMismatch}}
+	}
+	return result, nil
 }
 
 func (f *fakes) Compact(ctx context.Context, name string, _ Retention) (*backup.Compacted, error) {
@@ -224,5 +231,20 @@ func (f *fakes) mustRun(t testing.TB, path string, opts Options, deadline time.D
 	defer cancel()
 	if err := New(f, slog.New(slog.DiscardHandler), opts).Run(ctx, path); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// mustStart lets a Scheduler run until the test ends it.
+func (f *fakes) mustStart(t testing.TB, path string, opts Options) (s *Scheduler, end func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	s = New(f, slog.New(slog.DiscardHandler), opts)
+	var group errgroup.Group
+	group.Go(func() error { return s.Run(ctx, path) })
+	return s, func() {
+		cancel()
+		if err := group.Wait(); err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -111,6 +111,19 @@ func (p Plan) lateBefore(now time.Time) time.Time {
 	return round
 }
 
+// day is the date to which a turn counts that ended then: with a window, that on which it had opened.
+func (p Plan) day(ended time.Time) string {
+	switch {
+	case p.Zone == nil:
+		ended = ended.Local()
+	case p.once.IsZero():
+		ended = p.round(ended)
+	default:
+		ended = ended.In(p.Zone)
+	}
+	return ended.Format(time.DateOnly)
+}
+
 // until is when the window closes that is open now, zero if none is.
 func (p Plan) until(now time.Time) time.Time {
 	if !p.once.IsZero() || p.Zone == nil || p.Closes == untilDone {

@@ -19,6 +19,7 @@ type Report struct {
 	Troubles  []Trouble    `json:"troubles"` // the oldest first
 	Stores    []Space      `json:"stores"`
 	Scrub     *ScrubReport `json:"scrub,omitempty"` // nil: archives are not read again
+	Days      []Day        `json:"days"`            // on which there were runs, oldest first
 }
 
 // UnitReport is a drive unit's part.
@@ -79,15 +80,19 @@ func ReadReport(statePath string, running bool) (Report, Plan, error) {
 	if err != nil {
 		return Report{}, Plan{}, err
 	}
+	days, err := s.days()
+	if err != nil {
+		return Report{}, Plan{}, err
+	}
 	rows := make(map[string]*row, len(all))
 	for _, r := range all {
 		rows[r.Name] = r
 	}
-	return report(rows, set, time.Now()), set.Plan, nil
+	return report(rows, days, set, time.Now()), set.Plan, nil
 }
 
-func report(rows map[string]*row, set settings, now time.Time) Report {
-	rep := Report{At: now, Failures: []Failure{}, Gone: []Gone{}, Troubles: []Trouble{}}
+func report(rows map[string]*row, days map[string]*Day, set settings, now time.Time) Report {
+	rep := Report{At: now, Days: sorted(days), Failures: []Failure{}, Gone: []Gone{}, Troubles: []Trouble{}}
 	units := map[User]*UnitReport{} // by server and unit
 	var ended int
 	if set.Scrub.Rate > 0 {

@@ -80,6 +80,8 @@ type Scheduler struct {
 	queue   *queue
 	lists   []*listing
 	changed map[string]*row // since they were stored; nil: to be forgotten
+	days    map[string]*Day // by their dates
+	counted map[string]*Day // of them, since they were stored
 	unsaved bool            // storing them failed, and that was told
 	reading int             // lists
 	batches int             // begun so far
@@ -98,7 +100,7 @@ type round struct {
 // New makes a Scheduler.
 func New(archives Archives, log *slog.Logger, opts Options) *Scheduler {
 	return &Scheduler{archives: archives, log: log, opts: opts, told: make(chan func()), options: make(chan Options), loaded: make(chan struct{}),
-		rows: map[string]*row{}, changed: map[string]*row{}, troubles: map[string]Trouble{}}
+		rows: map[string]*row{}, changed: map[string]*row{}, counted: map[string]*Day{}, troubles: map[string]Trouble{}}
 }
 
 const (
@@ -186,6 +188,9 @@ func (s *Scheduler) load(ctx context.Context, path string) (err error) {
 		return err
 	}
 	rows, err := s.state.load()
+	if err == nil {
+		s.days, err = s.state.days()
+	}
 	var names []string
 	if err == nil {
 		names, err = s.archives.Names()
@@ -288,9 +293,10 @@ func (s *Scheduler) save() {
 	if len(s.changed) == 0 {
 		return
 	}
-	err := s.state.store(s.changed)
+	err := s.state.store(s.changed, s.counted)
 	if err == nil {
 		clear(s.changed)
+		clear(s.counted)
 	} else if !s.unsaved {
 		s.log.Error("what was done is not remembered for backupd status", "error", err)
 	}
@@ -303,24 +309,31 @@ func (s *Scheduler) progress() {
 	}
 }
 
-func (s *Scheduler) report() Report { return report(s.rows, s.settings(), time.Now()) }
+func (s *Scheduler) report() Report { return report(s.rows, s.days, s.settings(), time.Now()) }
 
 // ErrLoading: the state is still being read, or made again from the archives.
 var ErrLoading = errors.New("it is still finding out when each user was backed up last")
 
 // Report asks a Scheduler that runs how it stands.
-func (s *Scheduler) Report(ctx context.Context) (Report, error) {
+func (s *Scheduler) Report(ctx context.Context) (r Report, err error) {
+	err = s.ask(ctx, func() { r = s.report() })
+	return r, err
+}
+
+// ask has the goroutine of Run answer a question. Nobody is handed out meanwhile, so it must be quick.
+func (s *Scheduler) ask(ctx context.Context, question func()) error {
 	select {
 	case <-s.loaded:
 	default:
-		return Report{}, ErrLoading
+		return ErrLoading
 	}
-	answer := make(chan Report, 1)
+	answered := make(chan struct{})
 	select {
-	case s.told <- func() { answer <- s.report() }:
-		return <-answer, nil
+	case s.told <- func() { question(); close(answered) }:
+		<-answered
+		return nil
 	case <-ctx.Done():
-		return Report{}, ctx.Err()
+		return ctx.Err()
 	}
 }
 

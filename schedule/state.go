@@ -27,7 +27,7 @@ const (
 )
 
 // schemaVersion: a state of another one is made anew, like one that is damaged.
-const schemaVersion = 2
+const schemaVersion = 3
 
 const schema = `
 CREATE TABLE users (
@@ -36,6 +36,7 @@ CREATE TABLE users (
 	tries INTEGER NOT NULL, tried INTEGER NOT NULL, reason TEXT NOT NULL,
 	scrubbed INTEGER NOT NULL, damage TEXT NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE days (date TEXT PRIMARY KEY, ok INTEGER NOT NULL, incomplete INTEGER NOT NULL, failed INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE settings (settings TEXT NOT NULL);
 INSERT INTO settings VALUES ('');
 PRAGMA user_version = `
@@ -152,6 +153,24 @@ func (s *state) load() (rows []*row, err error) {
 	return rows, found.Err()
 }
 
+// days reads what was counted.
+func (s *state) days() (days map[string]*Day, err error) {
+	found, err := s.db.Query("SELECT date, ok, incomplete, failed FROM days")
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", s.path, err)
+	}
+	defer func() { _ = found.Close() }()
+	days = map[string]*Day{}
+	for found.Next() {
+		d := new(Day)
+		if err := found.Scan(&d.Date, &d.OK, &d.Incomplete, &d.Failed); err != nil {
+			return nil, fmt.Errorf("%s: %w", s.path, err)
+		}
+		days[d.Date] = d
+	}
+	return days, found.Err()
+}
+
 // settings reads what was kept by keep.
 func (s *state) settings() (set settings, err error) {
 	var text string
@@ -173,8 +192,8 @@ func (s *state) keep(set settings) error {
 	return err
 }
 
-// store keeps users as they are now, all or none. Those who are nil are forgotten.
-func (s *state) store(rows map[string]*row) (err error) {
+// store keeps users and days as they are now, all or none. Users who are nil are forgotten, and days beyond the newest ones.
+func (s *state) store(rows map[string]*row, days map[string]*Day) (err error) {
 	tx, err := s.db.Begin()
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.path, err)
@@ -200,6 +219,14 @@ func (s *state) store(rows map[string]*row) (err error) {
 		if err != nil {
 			return err
 		}
+	}
+	for _, d := range days {
+		if _, err = tx.Exec("INSERT OR REPLACE INTO days VALUES (?, ?, ?, ?)", d.Date, d.OK, d.Incomplete, d.Failed); err != nil {
+			return err
+		}
+	}
+	if _, err = tx.Exec("DELETE FROM days WHERE date <= (SELECT date FROM days ORDER BY date DESC LIMIT 1 OFFSET ?)", keptDays); err != nil {
+		return err
 	}
 	return tx.Commit()
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"backupfs/backup"
+	"backupfs/index"
 	"backupfs/internal/store"
 	"backupfs/source"
 )
@@ -51,6 +52,26 @@ func (s Stores) Last(ctx context.Context, name string) time.Time {
 		return time.Time{}
 	}
 	return runs[len(runs)-1].Begun
+}
+
+// Runs are a user's as his index has them, oldest first, for who must not wait: whether the archive still has them, and more, is not looked at.
+func (s Stores) Runs(name string) ([]index.Run, error) {
+	u, err := s.user(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil // he never had one
+	}
+	if err != nil {
+		return nil, err
+	}
+	if info, err := os.Stat(u.Index()); err == nil && info.Size() == 0 {
+		return nil, nil // his first run goes on, or did not end
+	}
+	ix, err := index.OpenRead(u.Index())
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = ix.Close() }()
+	return ix.Runs()
 }
 
 // Backup makes one run of a user. A new one goes where most space is free.

@@ -2,6 +2,8 @@ package schedule
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -64,5 +66,49 @@ func TestLast(t *testing.T) {
 	}
 	if names, err := stores.Names(); err != nil || !slices.Equal(names, []string{"brong"}) {
 		t.Errorf("%v, %v", names, err)
+	}
+}
+
+// TestIndexRuns: a user's runs are read from his index alone, while a run writes to it and without holding that up; one that is missing or
+// damaged is told.
+func TestIndexRuns(t *testing.T) {
+	stores, u := mustStores(t)
+	if runs, err := stores.Runs("nobody"); err != nil || len(runs) != 0 {
+		t.Errorf("of nobody: %v, %v", runs, err)
+	}
+	if _, err := stores.Runs("brong"); !errors.Is(err, index.ErrNone) {
+		t.Errorf("without an index: %v", err)
+	}
+	indextest.Archive(t, u.Dir, indextest.Run{Begun: time.Unix(1259443200, 0), Folders: []indextest.Folder{{UniqueID: "0123456789abcdef", Name: "INBOX"}}})
+	path, err := u.Archive()
+	if err == nil {
+		err = index.Rebuild(t.Context(), path, u.Index(), nil)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("sqlite3", "file:"+u.Index()+"?_txlock=immediate&_busy_timeout=0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	tx, err := db.Begin() // as a run has it
+	if err == nil {
+		_, err = tx.Exec("UPDATE runs SET messages = 7")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if runs, err := stores.Runs("brong"); err != nil || len(runs) != 1 || runs[0].Date != "2009-11-28" || runs[0].Messages != 0 {
+		t.Errorf("during a run: %+v, %v", runs, err)
+	}
+	if err := tx.Commit(); err != nil {
+		t.Errorf("the run was held up: %v", err)
+	}
+	if err := os.WriteFile(u.Index(), []byte("damaged"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stores.Runs("brong"); !errors.Is(err, index.ErrNone) {
+		t.Errorf("damaged: %v", err)
 	}
 }

@@ -161,11 +161,17 @@ func (s *Scheduler) ended(t turn, last time.Time, o Outcome) {
 		s.tellResult(r, o.Result, attrs)
 		s.tellCompacted(r, o, attrs)
 	}
-	if s.opts.Done != nil {
-		s.opts.Done(o)
-	}
+	s.done(o, now)
 	if r.listed {
 		s.enqueue(r)
+	}
+}
+
+// done counts a turn, and tells who wants to hear of it.
+func (s *Scheduler) done(o Outcome, now time.Time) {
+	s.count(o, now)
+	if s.opts.Done != nil {
+		s.opts.Done(o)
 	}
 }
 
@@ -253,9 +259,7 @@ func (s *Scheduler) giveUp(srv *server, why error, now time.Time) {
 			s.changed[r.Name] = r
 			s.round.users++
 			s.round.failures++
-			if s.opts.Done != nil {
-				s.opts.Done(Outcome{User: r.User, Err: fmt.Errorf("%s: %w", r.Name, why)})
-			}
+			s.done(Outcome{User: r.User, Err: fmt.Errorf("%s: %w", r.Name, why)}, now)
 			s.enqueue(r)
 		}
 	}

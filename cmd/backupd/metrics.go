@@ -45,16 +45,13 @@ func newMetrics() *metrics {
 
 // count counts a turn.
 func (m *metrics) count(o schedule.Outcome) {
-	switch {
-	case o.Err != nil:
-		m.runs.WithLabelValues("failed").Inc()
-		return
-	case o.Result == nil:
+	word := o.Word()
+	if word == "" {
 		return // somebody else's
-	case len(o.Result.Problems) > 0:
-		m.runs.WithLabelValues("incomplete").Inc()
-	default:
-		m.runs.WithLabelValues("ok").Inc()
+	}
+	m.runs.WithLabelValues(word).Inc()
+	if o.Err != nil {
+		return
 	}
 	m.seconds.Observe(o.Took.Seconds())
 	m.messages.Add(float64(o.Result.Run.NewMessages))
