@@ -22,6 +22,7 @@ var ErrNoSpace = fmt.Errorf("too little space for a new archive beside the old o
 type CompactOptions struct {
 	Keep     Keep
 	Location *time.Location // of days, weeks, months; nil is UTC
+	Deleted  time.Duration  // the last date of a folder that is gone is kept until it is so much older than the newest
 	Live     float64        // an archive of which so much is needed, of 1, is left alone: it does not pay
 	DryRun   bool           // only say what would be done
 	Append   archive.AppendOptions
@@ -105,12 +106,12 @@ func plan(a *archive.Archive, ix *index.Index, opts CompactOptions) (*Compacted,
 	if err != nil {
 		return nil, err
 	}
-	begun := make([]time.Time, len(runs))
-	for i, r := range runs {
-		begun[i] = r.Begun
+	kept, err := opts.kept(ix, runs)
+	if err != nil {
+		return nil, err
 	}
-	for i, kept := range opts.Keep.Kept(begun, opts.Location) {
-		if kept {
+	for i := range runs {
+		if kept[i] {
 			res.Kept = append(res.Kept, runs[i])
 		} else {
 			res.Dropped = append(res.Dropped, runs[i])
@@ -133,6 +134,25 @@ func plan(a *archive.Archive, ix *index.Index, opts CompactOptions) (*Compacted,
 	res.After, res.tar = int64(float64(res.Before)*res.Live), status.End.Tar-res.Dead.Tar
 	res.Pays = res.Live < opts.Live
 	return res, nil
+}
+
+// kept says which runs are.
+func (o *CompactOptions) kept(ix *index.Index, runs []index.Run) ([]bool, error) {
+	begun := make([]time.Time, len(runs))
+	for i, r := range runs {
+		begun[i] = r.Begun
+	}
+	kept := o.Keep.Kept(begun, o.Location)
+	if o.Deleted == 0 {
+		return kept, nil
+	}
+	last, err := ix.LastOfGone()
+	for i, r := range runs {
+		if slices.Contains(last, r.Run.Run) && begun[len(runs)-1].Sub(begun[i]) < o.Deleted {
+			kept[i] = true
+		}
+	}
+	return kept, err
 }
 
 func numbers(runs []index.Run) []int {

@@ -41,6 +41,16 @@ type shownFolder struct {
 	shown []span // when, rising and with gaps between them
 }
 
+// LastOfGone returns the runs that are the last ones to show a folder which the newest run does not show.
+func (ix *Index) LastOfGone() (runs []int, err error) {
+	err = ix.query(func(r *row) error {
+		runs = append(runs, int(r.int(0)))
+		return nil
+	}, `SELECT DISTINCT (SELECT max(run) FROM runs WHERE run <= g.last) AS shown FROM (SELECT max(last) AS last FROM names GROUP BY folder) g
+		WHERE g.last < (SELECT max(run) FROM runs) AND shown IS NOT NULL ORDER BY shown`)
+	return runs, err
+}
+
 // userFolder stands for the user's own files, which all runs show.
 const userFolder = ""
 

@@ -30,7 +30,8 @@ func File(path string) (release func() error, err error) {
 	}), nil
 }
 
-// hold locks f and writes our pid into it.
+// hold locks f and writes our pid into it. ErrBusy, too, if f does not bear its name any more: who held the lock before has taken the folder away,
+// and what bears the name now has another lock.
 func hold(f *os.File) error {
 	err := try(f, unix.F_WRLCK)
 	if errors.Is(err, ErrBusy) {
@@ -41,6 +42,9 @@ func hold(f *os.File) error {
 	}
 	if err != nil {
 		return err
+	}
+	if same, err := BearsName(f); !same {
+		return errors.Join(fmt.Errorf("%s: %w, which took it away", f.Name(), ErrBusy), err)
 	}
 	if err := f.Truncate(0); err != nil {
 		return err

@@ -127,6 +127,13 @@ func TestFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	held(false)
+	taken := mustOpen(t, path)
+	if err := os.Remove(path); err != nil { // by who held it
+		t.Fatal(err)
+	}
+	if err := hold(taken); !errors.Is(err, ErrBusy) {
+		t.Errorf("of a file that was taken away: %v", err)
+	}
 	again, err := File(path)
 	if err != nil {
 		t.Fatalf("released: %v", err)

@@ -16,6 +16,7 @@ import (
 
 	"backupfs/archive"
 	"backupfs/backup"
+	"backupfs/lock"
 	"backupfs/source"
 )
 
@@ -45,6 +46,9 @@ type fakes struct {
 	read         []string        // that were scrubbed, in this order
 	readAt       map[string][]time.Time
 
+	removed map[string]time.Time // when
+	stuck   error                // why nobody can be removed
+
 	runs        map[string][]time.Time // the archives: when each user's runs began
 	now         map[string]bool        // who is being backed up
 	record      []turnTaken
@@ -55,6 +59,7 @@ type fakes struct {
 func newFakes(users ...User) *fakes {
 	return &fakes{
 		users: users, size: 1000, runs: map[string][]time.Time{}, now: map[string]bool{}, damaged: map[string]bool{}, readAt: map[string][]time.Time{},
+		removed: map[string]time.Time{},
 		took:    func(User) time.Duration { return time.Second },
 		failing: func(User, time.Time) error { return nil },
 		away:    func(string, time.Time) error { return nil },
@@ -173,6 +178,27 @@ func (f *fakes) Repair(_ context.Context, name string) (*backup.Repaired, error)
 	delete(f.damaged, name)
 	return &backup.Repaired{Lost: []backup.Lost{{Name: "files/7"}}}, nil
 }
+
+func (f *fakes) Remove(_ context.Context, name string, last time.Time) (*backup.Removed, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := len(f.runs[name])
+	switch {
+	case f.stuck != nil:
+		return nil, f.stuck
+	case n == 0:
+		return nil, nil
+	case f.now[name]:
+		return nil, lock.ErrBusy
+	case f.runs[name][n-1].After(last):
+		return nil, backup.ErrNewer
+	}
+	delete(f.runs, name)
+	f.removed[name] = time.Now()
+	return &backup.Removed{Runs: n, Last: last, Bytes: f.size}, nil
+}
+
+func (*fakes) Sweep() error { return nil }
 
 // check says how the record breaks the limits.
 func (f *fakes) check(l Limits) error {

@@ -126,6 +126,7 @@ func (s *Scheduler) read(l *listing, users []User, err error) {
 		}
 		s.changed[name] = r
 	}
+	s.goneSince(now)
 	s.save() // at once: the next process may find no list but this
 	s.tellNames(slog.LevelInfo, "new in the list of users", come)
 	s.tellNames(slog.LevelWarn, "no longer in the list of users; what is backed up of them stays", gone)

@@ -47,8 +47,10 @@ type Failure struct {
 
 // Gone is a user whom no list has any more.
 type Gone struct {
-	User string     `json:"user"`
-	Last *time.Time `json:"last,omitempty"`
+	User    string     `json:"user"`
+	Last    *time.Time `json:"last,omitempty"`
+	Since   *time.Time `json:"since,omitempty"`
+	Removed *time.Time `json:"removed_after,omitempty"` // as retention says
 }
 
 // rateSpan is how long ago users may have ended who count for the rate.
@@ -105,7 +107,7 @@ func report(rows map[string]*row, days map[string]*Day, set settings, now time.T
 			rep.Scrub.add(r, set.Scrub.Every, now)
 		}
 		if !r.listed {
-			rep.Gone = append(rep.Gone, Gone{r.Name, known(r.last)})
+			rep.Gone = append(rep.Gone, Gone{r.Name, known(r.last), known(r.gone), known(r.removeAt(set.Deleted))})
 			continue
 		}
 		key := User{Server: r.Server, Unit: r.Unit}

@@ -22,13 +22,21 @@ type Retention struct {
 	Keep     Keep
 	Location *time.Location // of days, weeks, months
 	Live     float64        // an archive of which so much is needed, of 1, stays as it is
+
+	// Deleted is for how long a folder that is gone keeps its last date, and after how long a user whom no list has any more is removed. Zero: folders
+	// go with the dates that show them, and users stay.
+	Deleted time.Duration
 }
 
 func (r Retention) String() string {
 	if r.Live == 0 {
 		return "all is kept"
 	}
-	return fmt.Sprintf("%s by the days of %s, below %.0f %%", r.Keep, r.Location, 100*r.Live)
+	text := fmt.Sprintf("%s by the days of %s, below %.0f %%", r.Keep, r.Location, 100*r.Live)
+	if r.Deleted > 0 {
+		text += fmt.Sprintf("; what is gone, for %.0f days", r.Deleted.Hours()/24)
+	}
+	return text
 }
 
 // compact drops what a user's archive need not keep, if that pays: nil if he is not the one to be compacted now. One user at a time is, since

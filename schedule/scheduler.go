@@ -25,6 +25,9 @@ type Archives interface {
 	// Scrub reads an archive and says what is damaged. progress, called often, slows it down; done ends before total.
 	Scrub(ctx context.Context, user string, progress func(done, total int64)) (damage []error, err error)
 	Repair(ctx context.Context, user string) (*backup.Repaired, error)
+	// Remove takes a user away of whom no run began after last; nil if there is nothing of him.
+	Remove(ctx context.Context, user string, last time.Time) (*backup.Removed, error)
+	Sweep() error // takes away what interrupted Removes left
 }
 
 // Options of a Scheduler. All but Once can be changed while it runs.
@@ -88,6 +91,8 @@ type Scheduler struct {
 	round   round
 	scrubs  scrubbing
 
+	removals removals
+
 	troubles map[string]Trouble // by what they are about
 }
 
@@ -131,7 +136,8 @@ func (s *Scheduler) Run(ctx context.Context, statePath string) error {
 			next = earlier(next, s.begin(ctx, work, &group))
 		}
 		next = earlier(next, s.scrubNext(ctx, &group))
-		if s.queue.running+s.reading == 0 && !s.scrubs.active && (ctx.Err() != nil || s.opts.Once && s.over()) {
+		next = earlier(next, s.removeNext(ctx, &group))
+		if s.queue.running+s.reading == 0 && !s.scrubs.active && !s.removals.active && (ctx.Err() != nil || s.opts.Once && s.over()) {
 			break
 		}
 		select {
@@ -187,6 +193,9 @@ func (s *Scheduler) load(ctx context.Context, path string) (err error) {
 	if s.state, fresh, err = openState(path); err != nil {
 		return err
 	}
+	if err := s.archives.Sweep(); err != nil {
+		s.log.Warn("what is left of removed users cannot be taken away", "error", err)
+	}
 	rows, err := s.state.load()
 	if err == nil {
 		s.days, err = s.state.days()
@@ -239,6 +248,7 @@ func (s *Scheduler) configure(opts Options) {
 		s.opts.Scrub = Scrub{} // there is no end of that
 	}
 	s.scrubs.configure(s.opts.Scrub)
+	s.removals.next = time.Time{}
 	s.lists = nil
 	for _, l := range opts.Lists {
 		s.lists = append(s.lists, &listing{List: l})

@@ -27,14 +27,14 @@ const (
 )
 
 // schemaVersion: a state of another one is made anew, like one that is damaged.
-const schemaVersion = 3
+const schemaVersion = 4
 
 const schema = `
 CREATE TABLE users (
 	name TEXT PRIMARY KEY, server TEXT NOT NULL, unit TEXT NOT NULL, listed INTEGER NOT NULL,
 	seen INTEGER NOT NULL, last INTEGER NOT NULL, ended INTEGER NOT NULL,
 	tries INTEGER NOT NULL, tried INTEGER NOT NULL, reason TEXT NOT NULL,
-	scrubbed INTEGER NOT NULL, damage TEXT NOT NULL
+	scrubbed INTEGER NOT NULL, damage TEXT NOT NULL, gone INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE days (date TEXT PRIMARY KEY, ok INTEGER NOT NULL, incomplete INTEGER NOT NULL, failed INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE settings (settings TEXT NOT NULL);
@@ -48,6 +48,7 @@ type settings struct {
 	Plan     Plan               `json:"plan"`
 	Retries  int                `json:"retries"`
 	Scrub    Scrub              `json:"scrub"`
+	Deleted  time.Duration      `json:"deleted"` // of Retention
 	Stores   []string           `json:"stores"`
 	Troubles map[string]Trouble `json:"troubles"`
 }
@@ -136,18 +137,19 @@ func fromMillis(ms int64) time.Time {
 
 // load reads all users.
 func (s *state) load() (rows []*row, err error) {
-	found, err := s.db.Query("SELECT name, server, unit, listed, seen, last, ended, tries, tried, reason, scrubbed, damage FROM users")
+	found, err := s.db.Query("SELECT name, server, unit, listed, seen, last, ended, tries, tried, reason, scrubbed, damage, gone FROM users")
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", s.path, err)
 	}
 	defer func() { _ = found.Close() }()
 	for found.Next() {
 		r := new(row)
-		var seen, last, ended, tried, scrubbed int64
-		if err := found.Scan(&r.Name, &r.Server, &r.Unit, &r.listed, &seen, &last, &ended, &r.tries, &tried, &r.reason, &scrubbed, &r.damage); err != nil {
+		var seen, last, ended, tried, scrubbed, gone int64
+		if err := found.Scan(&r.Name, &r.Server, &r.Unit, &r.listed, &seen, &last, &ended, &r.tries, &tried, &r.reason, &scrubbed, &r.damage, &gone); err != nil {
 			return nil, fmt.Errorf("%s: %w", s.path, err)
 		}
-		r.seen, r.last, r.ended, r.tried, r.scrubbed = fromMillis(seen), fromMillis(last), fromMillis(ended), fromMillis(tried), fromMillis(scrubbed)
+		r.seen, r.last, r.ended, r.tried = fromMillis(seen), fromMillis(last), fromMillis(ended), fromMillis(tried)
+		r.scrubbed, r.gone = fromMillis(scrubbed), fromMillis(gone)
 		rows = append(rows, r)
 	}
 	return rows, found.Err()
@@ -204,7 +206,7 @@ func (s *state) store(rows map[string]*row, days map[string]*Day) (err error) {
 			err = fmt.Errorf("%s: %w", s.path, err)
 		}
 	}()
-	put, err := tx.PrepareContext(context.Background(), "INSERT OR REPLACE INTO users VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+	put, err := tx.PrepareContext(context.Background(), "INSERT OR REPLACE INTO users VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
 	if err != nil {
 		return err
 	}
@@ -214,7 +216,7 @@ func (s *state) store(rows map[string]*row, days map[string]*Day) (err error) {
 			_, err = tx.Exec("DELETE FROM users WHERE name = ?", name)
 		} else {
 			_, err = put.Exec(name, r.Server, r.Unit, r.listed, millis(r.seen), millis(r.last), millis(r.ended), r.tries, millis(r.tried), r.reason,
-				millis(r.scrubbed), r.damage)
+				millis(r.scrubbed), r.damage, millis(r.gone))
 		}
 		if err != nil {
 			return err

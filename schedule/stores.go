@@ -92,7 +92,28 @@ func (s Stores) Compact(ctx context.Context, name string, r Retention) (*backup.
 	if err != nil {
 		return nil, err
 	}
-	return backup.Compact(ctx, u, backup.CompactOptions{Keep: r.Keep, Location: r.Location, Live: r.Live})
+	return backup.Compact(ctx, u, backup.CompactOptions{Keep: r.Keep, Location: r.Location, Deleted: r.Deleted, Live: r.Live})
+}
+
+// Remove removes a user, from the store that has him.
+func (s Stores) Remove(ctx context.Context, name string, last time.Time) (*backup.Removed, error) {
+	st, err := s.of(name)
+	if err != nil || st == nil {
+		return nil, err
+	}
+	u, err := st.User(name)
+	if err != nil {
+		return nil, err
+	}
+	return backup.Remove(ctx, st, u, last)
+}
+
+// Sweep takes away what removals left that were interrupted.
+func (s Stores) Sweep() (err error) {
+	for _, st := range s {
+		err = errors.Join(err, st.Sweep())
+	}
+	return err
 }
 
 // user finds a user in the store that has him; fs.ErrNotExist if none has, or has any more.

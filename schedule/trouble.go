@@ -28,7 +28,7 @@ func (s *Scheduler) untrouble(what string) {
 }
 
 func (s *Scheduler) settings() settings {
-	return settings{s.plan, s.opts.Retries, s.opts.Scrub, s.archives.Roots(), s.troubles}
+	return settings{s.plan, s.opts.Retries, s.opts.Scrub, s.opts.Retention.Deleted, s.archives.Roots(), s.troubles}
 }
 
 // keep stores what backupd status must know besides the users.

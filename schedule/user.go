@@ -33,6 +33,9 @@ type row struct {
 	scrubbed time.Time // his archive was last begun to be read
 	damage   string    // that was found then, and not repaired
 
+	gone  time.Time // no list has him since then; zero: one has, or none could be asked who could have him
+	stays time.Time // he was to be removed then, and could not be
+
 	running bool      // he is in a batch, and not queued
 	due     time.Time // as of dueAt, while he is queued
 }

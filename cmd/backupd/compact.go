@@ -23,6 +23,7 @@ type compactOptions struct {
 	store  string
 	keep   keepSpec
 	live   int
+	gone   int
 	zone   zone
 	dryRun bool
 	users  []string
@@ -38,6 +39,8 @@ made of what the dates that are kept show, and takes the place of the old one, w
 
 SPEC says which dates are kept: the newest so many (last), and the newest one of each of the newest so many days, weeks,
 months and years (daily, weekly, monthly, yearly) that have one. The newest date always is. Days are those of --tz.
+
+With --keep-deleted DAYS also the last date that shows a folder which the newest does not show, until it is so much older.
 
 As long as --live PERCENT of an archive are needed by dates that are kept, nothing is done, and all of its dates stay: a new
 archive would bring little space. With --live 100 dates go as soon as they may.
@@ -56,6 +59,9 @@ user is going on; 5 if an archive is damaged.`,
 			if opts.live < 1 || opts.live > 100 {
 				return cli.Usagef("--live %d: not from 1 to 100", opts.live)
 			}
+			if opts.gone < 0 || opts.gone > 36500 {
+				return cli.Usagef("--keep-deleted %d: not from 0 to 36500 days", opts.gone)
+			}
 			if err := opts.start(cmd); err != nil {
 				return err
 			}
@@ -65,6 +71,7 @@ user is going on; 5 if an archive is damaged.`,
 	addStore(cmd, &opts.store)
 	flags := cmd.Flags()
 	flags.Var(&opts.keep, "keep", "`SPEC` of the dates that are kept")
+	flags.IntVar(&opts.gone, "keep-deleted", 0, "keep the last date of a folder that is gone for so many `DAYS`")
 	flags.IntVar(&opts.live, "live", 80, "leave archives alone of which so many `PERCENT` are needed")
 	flags.Var(&opts.zone, "tz", "time `ZONE` of days, weeks, months, as Europe/Berlin or Local")
 	flags.BoolVar(&opts.dryRun, "dry-run", false, "only say what would go")
@@ -107,7 +114,7 @@ func runCompact(ctx context.Context, opts compactOptions) error {
 		one.Lock()
 		defer one.Unlock()
 		res, err := backup.Compact(ctx, u, backup.CompactOptions{
-			Keep: backup.Keep(opts.keep), Location: opts.zone.Location, Live: float64(opts.live) / 100, DryRun: opts.dryRun,
+			Keep: backup.Keep(opts.keep), Location: opts.zone.Location, Deleted: time.Duration(opts.gone) * 24 * time.Hour, Live: float64(opts.live) / 100, DryRun: opts.dryRun,
 			Progress: func(doing string, done, total int64) { opts.percent(u.Name+": "+doing)(done, total) },
 		})
 		if errors.Is(err, archive.ErrDamaged) {

@@ -46,8 +46,9 @@ func (st *status) print(out io.Writer) error {
 		f := st.Failures[i]
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", cli.Clean(f.User), dash(f.Server), dash(f.Unit), tries(f.Tries), when(f.Last), cli.Clean(f.Reason))
 	})
-	section("NO LONGER LISTED\tLAST BACKUP", len(st.Gone), func(i int) {
-		fmt.Fprintf(w, "%s\t%s\n", cli.Clean(st.Gone[i].User), when(st.Gone[i].Last))
+	section("NO LONGER LISTED\tSINCE\tLAST BACKUP\tREMOVED AFTER", len(st.Gone), func(i int) {
+		g := st.Gone[i]
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", cli.Clean(g.User), when(g.Since), when(g.Last), when(g.Removed))
 	})
 	if st.Scrub != nil {
 		section("DAMAGED ARCHIVE OF\tFOUND\tDAMAGE", len(st.Scrub.Damaged), func(i int) {

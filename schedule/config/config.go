@@ -107,12 +107,13 @@ type file struct {
 		TimeZone     string `toml:"time_zone"`
 	} `toml:"schedule"`
 	Retention struct {
-		Last    int `toml:"last"`
-		Daily   int `toml:"daily"`
-		Weekly  int `toml:"weekly"`
-		Monthly int `toml:"monthly"`
-		Yearly  int `toml:"yearly"`
-		Live    int `toml:"live"`
+		Last    int    `toml:"last"`
+		Daily   int    `toml:"daily"`
+		Weekly  int    `toml:"weekly"`
+		Monthly int    `toml:"monthly"`
+		Yearly  int    `toml:"yearly"`
+		Live    int    `toml:"live"`
+		Deleted string `toml:"deleted"`
 	} `toml:"retention"`
 	Scrub struct {
 		Rate   string `toml:"rate"`
@@ -281,6 +282,9 @@ func (r *reader) zone() (*time.Location, error) {
 	return zone, err
 }
 
+// leastDeleted: a user may be missing in a list for a day by mistake.
+const leastDeleted = 24 * time.Hour
+
 // retention keeps all unless there is such a table. One that says no number keeps fourteen days.
 func (r *reader) retention() schedule.Retention {
 	f := r.file.Retention
@@ -291,7 +295,8 @@ func (r *reader) retention() schedule.Retention {
 		r.atLeast(0, "retention."+key, n)
 	}
 	_, table := r.lines["retention"]
-	if _, live := r.lines["retention.live"]; !table && !live && !said {
+	_, live := r.lines["retention.live"]
+	if _, deleted := r.lines["retention.deleted"]; !table && !live && !said && !deleted {
 		return schedule.Retention{}
 	}
 	keep := schedule.Keep{Last: f.Last, Daily: f.Daily, Weekly: f.Weekly, Monthly: f.Monthly, Yearly: f.Yearly}
@@ -305,7 +310,11 @@ func (r *reader) retention() schedule.Retention {
 		r.bad("retention.live", "%d is no percentage from 1 to 100", f.Live)
 	}
 	zone, _ := r.zone()
-	return schedule.Retention{Keep: keep, Location: zone, Live: float64(f.Live) / 100}
+	retention := schedule.Retention{Keep: keep, Location: zone, Live: float64(f.Live) / 100}
+	if f.Deleted != "" {
+		retention.Deleted = r.duration("retention.deleted", f.Deleted, leastDeleted)
+	}
+	return retention
 }
 
 func (r *reader) plan() schedule.Plan {

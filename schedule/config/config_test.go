@@ -77,8 +77,9 @@ func TestMistakes(t *testing.T) {
 		{"stores = ['/a']\n[servers.a]\naddress = 'b:1'\ntls = {ca = '/t'}", []string{`4: servers.a.tls: it must be a text in quotes: "…"`}},
 		{"stores = ['/a']\n[retention]\ndayly = 14\nlive = 0\nweekly = -1", []string{
 			"3: retention.dayly: there is no such key; did you mean daily?", "4: retention.live: 0 is no percentage from 1 to 100", "5: retention.weekly: -1 is less than 0"}},
-		{"stores = ['/a']\n[retention]\nlive = 101\ndeleted = '30d'", []string{
-			"3: retention.live: 101 is no percentage from 1 to 100", "4: retention.deleted: there is no such key"}},
+		{"stores = ['/a']\n[retention]\nlive = 101\ndeleted = '30min'", []string{
+			"3: retention.live: 101 is no percentage from 1 to 100", `4: retention.deleted: "30min" is no duration as "30d", "24h" or "15m"`}},
+		{"stores = ['/a']\nretention.deleted = '12h'", []string{"2: retention.deleted: 12h0m0s is less than 24h0m0s"}},
 		{"stores = ['/a']\n[schedule]\nworkers = '12'", []string{"3: schedule.workers: it must be a whole number"}},
 		{"stores = '/a'", []string{`1: stores: it must be a list: ["…"]`}},
 		{"stores = ['/a']\n[schedule]\nwindow = 2355", []string{`3: schedule.window: it must be a text in quotes: "…"`}},
@@ -157,6 +158,7 @@ func TestRetention(t *testing.T) {
 		"[retention]\ndaily = 14":           {Keep: schedule.Keep{Daily: 14}, Location: time.UTC, Live: 0.8},
 		"[retention]\nlast = 3\nyearly = 9": {Keep: schedule.Keep{Last: 3, Yearly: 9}, Location: time.UTC, Live: 0.8},
 		"retention.daily = 14":              {Keep: schedule.Keep{Daily: 14}, Location: time.UTC, Live: 0.8},
+		"retention.deleted = '30d'":         {Keep: schedule.DefaultKeep, Location: time.UTC, Live: 0.8, Deleted: 30 * 24 * time.Hour},
 	} {
 		c, err := Load(write(t, "stores = ['/a']\nschedule = {time_zone = 'UTC'}\n"+text))
 		if err != nil || c.Retention != want {
