@@ -38,7 +38,8 @@ type fakes struct {
 	away        func(server string, now time.Time) error
 	listFailing error
 
-	compacting   string   // who is just now
+	compacting   int      // archives, just now
+	mostAtOnce   int      // that were compacted
 	compacted    []string // in their order
 	notCompacted error
 	size         int64           // of an archive
@@ -136,10 +137,11 @@ func (f *fakes) Backup(ctx context.Context, src source.Source, name string) (*ba
 
 func (f *fakes) Compact(ctx context.Context, name string, _ Retention) (*backup.Compacted, error) {
 	f.mu.Lock()
-	if f.now[name] || f.compacting != "" {
-		f.twice = errors.Join(f.twice, fmt.Errorf("%s is compacted while he is backed up, or %q is", name, f.compacting))
+	if f.now[name] {
+		f.twice = errors.Join(f.twice, fmt.Errorf("%s is compacted while he is backed up", name))
 	}
-	f.now[name], f.compacting = true, name
+	f.now[name], f.compacting = true, f.compacting+1
+	f.mostAtOnce = max(f.mostAtOnce, f.compacting)
 	f.mu.Unlock()
 	var err error
 	select {
@@ -151,7 +153,7 @@ func (f *fakes) Compact(ctx context.Context, name string, _ Retention) (*backup.
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.now, name)
-	f.compacting, f.compacted = "", append(f.compacted, name)
+	f.compacting, f.compacted = f.compacting-1, append(f.compacted, name)
 	return &backup.Compacted{Path: "archive"}, err
 }
 

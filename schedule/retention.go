@@ -22,6 +22,7 @@ type Retention struct {
 	Keep     Keep
 	Location *time.Location // of days, weeks, months
 	Live     float64        // an archive of which so much is needed, of 1, stays as it is
+	AtOnce   int            // so many archives are compacted at a time
 
 	// Deleted is for how long a folder that is gone keeps its last date, and after how long a user whom no list has any more is removed. Zero: folders
 	// go with the dates that show them, and users stay.
@@ -39,13 +40,16 @@ func (r Retention) String() string {
 	return text
 }
 
-// compact drops what a user's archive need not keep, if that pays: nil if he is not the one to be compacted now. One user at a time is, since
-// there need not be space for several new archives; whose turn ends meanwhile has to wait for his next one.
+// compact drops what a user's archive need not keep, if that pays: nil if he is not the one to be compacted now. No more are at a time than
+// AtOnce, since there need not be space for several new archives; whose turn ends meanwhile has to wait for his next one.
 func (w *worker) compact(ctx context.Context, t turn) (*backup.Compacted, error) {
-	if w.retention.Live == 0 || !w.compacting.TryLock() {
+	if w.retention.Live == 0 {
 		return nil, nil
 	}
-	defer w.compacting.Unlock()
+	defer w.compacting.Add(-1)
+	if w.compacting.Add(1) > int32(w.retention.AtOnce) {
+		return nil, nil
+	}
 	res, err := w.archives.Compact(ctx, t.user.Name, w.retention)
 	if ctx.Err() != nil || errors.Is(err, lock.ErrBusy) {
 		return nil, nil // it is made another day

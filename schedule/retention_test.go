@@ -14,10 +14,14 @@ import (
 	"backupfs/index/indextest"
 )
 
-// TestRetention: after a user's backup his archive is compacted, one user's at a time, and nobody is being backed up meanwhile who is
+// TestRetention: after a user's backup his archive is compacted, as many at a time as may be, and nobody is being backed up meanwhile who is
 // compacted. Without retention nobody is.
 func TestRetention(t *testing.T) {
-	for _, retention := range []Retention{{}, {Keep: Keep{Daily: 14}, Location: time.UTC, Live: 0.8}} {
+	for atOnce := range 3 {
+		retention := Retention{}
+		if atOnce > 0 {
+			retention = Retention{Keep: Keep{Daily: 14}, Location: time.UTC, Live: 0.8, AtOnce: atOnce}
+		}
 		path := statePath(t)
 		synctest.Test(t, func(t *testing.T) {
 			f := newFakes(someUsers(40, 1, 4)...)
@@ -31,9 +35,9 @@ func TestRetention(t *testing.T) {
 			for _, name := range f.compacted {
 				had[name] = true
 			}
-			// Of four batches at a time, one compacts.
-			if retention.Live == 0 && len(had) > 0 || retention.Live > 0 && len(had) < 10 {
-				t.Errorf("%d of %d users were compacted", len(had), len(f.users))
+			// There are four batches at a time.
+			if f.mostAtOnce != atOnce || retention.Live > 0 && len(had) < 10 {
+				t.Errorf("%d of %d users were compacted, %d at a time, want %d", len(had), len(f.users), f.mostAtOnce, atOnce)
 			}
 		})
 	}
@@ -46,7 +50,7 @@ func TestRetentionFails(t *testing.T) {
 		f := newFakes(someUsers(1, 1, 1)...)
 		f.notCompacted = fmt.Errorf("a thing: %w", archive.ErrDamaged)
 		opts := f.options(defaults, MaxAge(24*time.Hour))
-		opts.Retention = Retention{Live: 0.8}
+		opts.Retention = Retention{Live: 0.8, AtOnce: 1}
 		opts.Done = func(o Outcome) {
 			if o.Err != nil || !errors.Is(o.NotCompacted, archive.ErrDamaged) {
 				t.Errorf("%+v", o)
@@ -66,7 +70,7 @@ func TestRetentionFails(t *testing.T) {
 		// The window has closed by then: nothing begins any more.
 		f.compacted, f.took = nil, func(User) time.Duration { return 2 * time.Hour }
 		opts = f.options(defaults, window(t, "01:00-02:00", "UTC"))
-		opts.Retention = Retention{Live: 0.8}
+		opts.Retention = Retention{Live: 0.8, AtOnce: 1}
 		f.mustRun(t, path, opts, 47*time.Hour)
 		if n := len(f.record); n < 5 || len(f.compacted) > 0 {
 			t.Errorf("%d runs, compacted were %q", n, f.compacted)

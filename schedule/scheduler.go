@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -73,7 +73,7 @@ type Scheduler struct {
 	options chan Options  // new ones
 	loaded  chan struct{} // closed once the state is read
 
-	compacting sync.Mutex // held by the one worker who compacts
+	compacting atomic.Int32 // workers who do, or ask whether they may
 
 	// All below belongs to the goroutine of Run.
 	opts    Options

@@ -20,6 +20,8 @@ type metrics struct {
 	bytes    prometheus.Counter
 	scrubs   *prometheus.CounterVec
 	reread   prometheus.Counter
+	compacts *prometheus.CounterVec
+	freed    prometheus.Counter
 }
 
 func newMetrics() *metrics {
@@ -33,6 +35,9 @@ func newMetrics() *metrics {
 		scrubs: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "backupfs_scrubs_total",
 			Help: "Archives that were read again, by result: ok; damaged; failed, of which not all could be read, or not be repaired."}, []string{"result"}),
 		reread: prometheus.NewCounter(prometheus.CounterOpts{Name: "backupfs_scrubbed_bytes_total", Help: "Their bytes."}),
+		compacts: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "backupfs_compactions_total",
+			Help: "Archives that were to be compacted, by result: ok; failed, which stay as they were."}, []string{"result"}),
+		freed: prometheus.NewCounter(prometheus.CounterOpts{Name: "backupfs_compacted_bytes_total", Help: "Bytes of archives that compactions freed."}),
 	}
 	for _, result := range []string{"ok", "incomplete", "failed"} {
 		m.runs.WithLabelValues(result) // it is 0 and not missing until there is one
@@ -40,11 +45,21 @@ func newMetrics() *metrics {
 	for _, result := range []string{"ok", "damaged", "failed"} {
 		m.scrubs.WithLabelValues(result)
 	}
+	for _, result := range []string{"ok", "failed"} {
+		m.compacts.WithLabelValues(result)
+	}
 	return m
 }
 
 // count counts a turn.
 func (m *metrics) count(o schedule.Outcome) {
+	switch res := o.Compacted; {
+	case o.NotCompacted != nil:
+		m.compacts.WithLabelValues("failed").Inc()
+	case res != nil && res.Path != "":
+		m.compacts.WithLabelValues("ok").Inc()
+		m.freed.Add(float64(max(res.Before-res.After, 0)))
+	}
 	word := o.Word()
 	if word == "" {
 		return // somebody else's
@@ -75,7 +90,7 @@ func (m *metrics) scrubbed(o schedule.Scrubbed) {
 func (m *metrics) handler(report func(context.Context) (schedule.Report, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		registry := prometheus.NewRegistry()
-		registry.MustRegister(m.runs, m.seconds, m.messages, m.bytes, m.scrubs, m.reread, collectors.NewGoCollector(),
+		registry.MustRegister(m.runs, m.seconds, m.messages, m.bytes, m.scrubs, m.reread, m.compacts, m.freed, collectors.NewGoCollector(),
 			collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 		if r, err := report(req.Context()); err == nil { // else these are missing, which is noticed
 			registry.MustRegister(reported{r})

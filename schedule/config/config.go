@@ -114,6 +114,7 @@ type file struct {
 		Yearly  int    `toml:"yearly"`
 		Live    int    `toml:"live"`
 		Deleted string `toml:"deleted"`
+		AtOnce  int    `toml:"at_once"`
 	} `toml:"retention"`
 	Scrub struct {
 		Rate   string `toml:"rate"`
@@ -134,7 +135,7 @@ type file struct {
 func defaults() (f file) {
 	f.Users.Driver, f.Users.Refresh = Servers, "15m"
 	f.Schedule.Workers, f.Schedule.Batch, f.Schedule.PerDriveUnit, f.Schedule.Retries = 12, 50, 1, 3
-	f.Schedule.TimeZone, f.Retention.Live = "Local", 80
+	f.Schedule.TimeZone, f.Retention.Live, f.Retention.AtOnce = "Local", 80, 1
 	f.Scrub.Rate, f.Scrub.Every, f.Scrub.Repair = "20MB/s", "30d", true
 	f.Log.Format, f.Log.Level = formats[0], "info"
 	return f
@@ -294,9 +295,7 @@ func (r *reader) retention() schedule.Retention {
 		said = said || is
 		r.atLeast(0, "retention."+key, n)
 	}
-	_, table := r.lines["retention"]
-	_, live := r.lines["retention.live"]
-	if _, deleted := r.lines["retention.deleted"]; !table && !live && !said && !deleted {
+	if !slices.ContainsFunc(slices.Collect(maps.Keys(r.lines)), func(key string) bool { return strings.HasPrefix(key, "retention") }) {
 		return schedule.Retention{}
 	}
 	keep := schedule.Keep{Last: f.Last, Daily: f.Daily, Weekly: f.Weekly, Monthly: f.Monthly, Yearly: f.Yearly}
@@ -310,7 +309,7 @@ func (r *reader) retention() schedule.Retention {
 		r.bad("retention.live", "%d is no percentage from 1 to 100", f.Live)
 	}
 	zone, _ := r.zone()
-	retention := schedule.Retention{Keep: keep, Location: zone, Live: float64(f.Live) / 100}
+	retention := schedule.Retention{Keep: keep, Location: zone, Live: float64(f.Live) / 100, AtOnce: r.atLeast(1, "retention.at_once", f.AtOnce)}
 	if f.Deleted != "" {
 		retention.Deleted = r.duration("retention.deleted", f.Deleted, leastDeleted)
 	}

@@ -152,13 +152,14 @@ func TestSecret(t *testing.T) {
 
 func TestRetention(t *testing.T) {
 	for text, want := range map[string]schedule.Retention{
-		"":                                  {},
-		"[retention]":                       {Keep: schedule.DefaultKeep, Location: time.UTC, Live: 0.8},
-		"[retention]\nlive = 100":           {Keep: schedule.DefaultKeep, Location: time.UTC, Live: 1},
-		"[retention]\ndaily = 14":           {Keep: schedule.Keep{Daily: 14}, Location: time.UTC, Live: 0.8},
-		"[retention]\nlast = 3\nyearly = 9": {Keep: schedule.Keep{Last: 3, Yearly: 9}, Location: time.UTC, Live: 0.8},
-		"retention.daily = 14":              {Keep: schedule.Keep{Daily: 14}, Location: time.UTC, Live: 0.8},
-		"retention.deleted = '30d'":         {Keep: schedule.DefaultKeep, Location: time.UTC, Live: 0.8, Deleted: 30 * 24 * time.Hour},
+		"":                                      {},
+		"[retention]":                           {Keep: schedule.DefaultKeep, Location: time.UTC, Live: 0.8, AtOnce: 1},
+		"[retention]\nlive = 100":               {Keep: schedule.DefaultKeep, Location: time.UTC, Live: 1, AtOnce: 1},
+		"[retention]\ndaily = 14":               {Keep: schedule.Keep{Daily: 14}, Location: time.UTC, Live: 0.8, AtOnce: 1},
+		"[retention]\nlast = 3\nyearly = 9":     {Keep: schedule.Keep{Last: 3, Yearly: 9}, Location: time.UTC, Live: 0.8, AtOnce: 1},
+		"retention = {daily = 14, at_once = 3}": {Keep: schedule.Keep{Daily: 14}, Location: time.UTC, Live: 0.8, AtOnce: 3},
+		"retention.daily = 14":                  {Keep: schedule.Keep{Daily: 14}, Location: time.UTC, Live: 0.8, AtOnce: 1},
+		"retention.deleted = '30d'":             {Keep: schedule.DefaultKeep, Location: time.UTC, Live: 0.8, AtOnce: 1, Deleted: 30 * 24 * time.Hour},
 	} {
 		c, err := Load(write(t, "stores = ['/a']\nschedule = {time_zone = 'UTC'}\n"+text))
 		if err != nil || c.Retention != want {
