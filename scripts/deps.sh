@@ -2,13 +2,13 @@
 # Installs the Debian packages that a make target needs, as far as they are missing: deps.sh build|demo|test|bench
 #
 # build: what compiles the two programs. demo: and what mounts and shows a store.
-# test: and the servers, Cyrus and PostgreSQL, that the tests start for themselves, in temporary folders.
+# test: and the servers, Cyrus and PostgreSQL, that the tests start for themselves, in temporary folders, and a browser.
 # bench: demo, a Cyrus to restore to, and what the two programs are measured beside, as far as this Debian has it.
 set -euo pipefail
 
 build=(make gcc libc6-dev libdeflate-dev ca-certificates)
 demo=("${build[@]}" fuse3 rsync attr tar gzip)
-test=("${demo[@]}" cyrus-imapd groff-base openssl postgresql python3 sqlite3 systemd)
+test=("${demo[@]}" chromium cyrus-imapd groff-base openssl postgresql python3 sqlite3 systemd)
 # python3-llfuse and python3-fuse are what borg and bup mount with.
 peers=(squashfs-tools squashfuse archivemount fuse-archive ratarmount restic borgbackup python3-llfuse bup python3-fuse)
 

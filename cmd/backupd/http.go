@@ -5,10 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
+	"backupfs/cmd/internal/web"
 	"backupfs/schedule"
 )
 
@@ -25,28 +29,48 @@ const (
 	reportTime = 10 * time.Second
 	// Whoever asks takes the answer soon: it is short.
 	requestTime = 30 * time.Second
+	// maxHeader is plenty for a user's name in an address.
+	maxHeader = 16 << 10
 )
 
 // serveHTTP answers until ctx ends.
-func (s *serving) serveHTTP(ctx context.Context, ln net.Listener, scheduler *schedule.Scheduler) {
-	report := func(ctx context.Context) (schedule.Report, error) {
-		ctx, cancel := context.WithTimeout(ctx, reportTime)
-		defer cancel()
-		return scheduler.Report(ctx)
-	}
+func (s *serving) serveHTTP(ctx context.Context, ln net.Listener, scheduler *schedule.Scheduler, stores schedule.Stores) {
+	asking := semaphore.NewWeighted(1)
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", s.metrics.handler(report))
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
-		code, text := health(report(r.Context()))
+	mux.Handle("/metrics", s.metrics.handler(func(ctx context.Context) (schedule.Report, error) { return inTurn(ctx, asking, scheduler.Report) }))
+	mux.HandleFunc("/healthz", func(w http.ResponseWriter, r *http.Request) {
+		code, text := health(inTurn(r.Context(), asking, scheduler.Report))
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		w.WriteHeader(code)
 		_, _ = io.WriteString(w, text) // whoever asked is gone
 	})
-	server := &http.Server{Handler: mux, ReadTimeout: requestTime, WriteTimeout: requestTime}
+	mux.Handle("/", web.Handler(web.Source{
+		Report: func(ctx context.Context) (schedule.Report, error) { return inTurn(ctx, asking, scheduler.Report) },
+		Users: func(ctx context.Context, q schedule.Search) (schedule.Found, error) {
+			return inTurn(ctx, asking, func(ctx context.Context) (schedule.Found, error) { return scheduler.Users(ctx, q) })
+		},
+		User: func(ctx context.Context, name string) (schedule.UserReport, error) {
+			return inTurn(ctx, asking, func(ctx context.Context) (schedule.UserReport, error) { return scheduler.User(ctx, name) })
+		},
+		Runs: stores.Runs,
+	}, s.log))
+	server := &http.Server{Handler: web.Guard(ln.Addr(), mux), ReadTimeout: requestTime, WriteTimeout: requestTime, IdleTimeout: requestTime,
+		MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)}
 	defer context.AfterFunc(ctx, func() { _ = server.Close() })()
 	if err := server.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
-		s.log.Error("metrics and health are not served any more", "error", err)
+		s.log.Error("the page, metrics and health are not served any more", "error", err)
 	}
+}
+
+// inTurn asks the scheduler when nobody else does: it answers between two things that it has to do, and many who ask must not keep it from them.
+func inTurn[T any](ctx context.Context, asking *semaphore.Weighted, question func(context.Context) (T, error)) (answer T, err error) {
+	ctx, cancel := context.WithTimeout(ctx, reportTime)
+	defer cancel()
+	if err := asking.Acquire(ctx, 1); err != nil {
+		return answer, err
+	}
+	defer asking.Release(1)
+	return question(ctx)
 }
 
 // health is whether work goes on, and what is in its way, a line each.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -123,26 +124,11 @@ func printRuns(out io.Writer, u store.User, runs []index.Run, asJSON bool) error
 	}
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "RUN\tDATE\tFOLDERS\tMESSAGES\tSIZE\tNEW\tNEW SIZE\t")
-	for _, r := range rows {
-		fmt.Fprintf(w, "%d\t%s\t%d\t%d\t%s\t%d\t%s\t%s\n", r.Run, r.Date, r.Folders, r.Messages, size(r.Bytes),
-			r.NewMessages, size(r.NewBytes), remarks(r))
+	for _, r := range runs {
+		remarks := strings.Join(append([]string{""}, cli.Remarks(r.Run)...), "  ")
+		fmt.Fprintf(w, "%d\t%s\t%d\t%d\t%s\t%d\t%s\t%s\n", r.Run.Run, r.Date, r.Folders, r.Messages, size(r.Bytes), r.NewMessages, size(r.NewBytes), remarks)
 	}
 	return w.Flush()
-}
-
-// remarks says what is odd about a run.
-func remarks(r listedRun) (s string) {
-	add := func(is bool, format string, args ...any) {
-		if is {
-			s += "  " + fmt.Sprintf(format, args...)
-		}
-	}
-	add(r.Inferred, "another tool's")
-	add(len(r.Skipped) > 0, "%s skipped", plural(len(r.Skipped), "folder"))
-	add(r.Missing > 0, "%d missing", r.Missing)
-	add(r.Mismatched > 0, "%d mismatched", r.Mismatched)
-	add(r.Lost > 0, "%d lost", r.Lost)
-	return s
 }
 
 func size(n int64) string { return humanize.IBytes(uint64(max(n, 0))) }

@@ -113,9 +113,9 @@ func runServe(ctx context.Context, opts serveOptions) error {
 		})
 	}
 	if ln != nil {
-		s.log.Info("serving metrics and health", "address", ln.Addr().String())
+		s.log.Info("serving the page, metrics and health", "address", ln.Addr().String())
 		group.Go(func() error {
-			s.serveHTTP(running, ln, scheduler)
+			s.serveHTTP(running, ln, scheduler, stores)
 			return nil
 		})
 	}

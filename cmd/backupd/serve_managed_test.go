@@ -14,7 +14,7 @@ import (
 	"backupfs/internal/cyruslab"
 )
 
-// TestServeManaged: systemd is told that serve is ready, works, and ends; monitoring gets the figures.
+// TestServeManaged: systemd is told that serve is ready, works, and ends; monitoring gets the figures, and people a page.
 func TestServeManaged(t *testing.T) {
 	lab := cyruslab.Start(t, cyruslab.Options{})
 	lab.MustAddUsers(t, "alice", "bob")
@@ -40,7 +40,7 @@ func TestServeManaged(t *testing.T) {
 	}
 	for word() != "WATCHDOG=1\nSTATUS=2 of 2 users, 0 failed" { // a hang is ended by word
 	}
-	base := "http://" + mustLogged(t, log.Name(), "serving metrics and health", "address")
+	base := "http://" + mustLogged(t, log.Name(), "serving the page, metrics and health", "address")
 	metrics := mustGet(t, base+"/metrics", http.StatusOK)
 	for _, want := range []string{
 		`backupfs_users{server="imap1",unit="default"} 2`, `backupfs_users_late{server="imap1",unit="default"} 0`,
@@ -55,6 +55,26 @@ func TestServeManaged(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 	mustGet(t, base+"/other", http.StatusNotFound)
+	for path, want := range map[string]string{
+		"/":                `<dt>Users</dt><dd><a href="users">2</a></dd>`,
+		"/users?q=ALI":     `<p>1 to 1 of 1, the longest without a backup first.</p>`,
+		"/user?name=alice": `<p>1 in all, the newest first. `,
+	} {
+		if page := mustGet(t, base+path, http.StatusOK); !strings.Contains(page, want) {
+			t.Errorf("%s: no %s in\n%s", path, want, page)
+		}
+	}
+	mustGet(t, base+"/user?name=nobody", http.StatusNotFound)
+	for _, path := range []string{"/", "/metrics"} {
+		req, err := http.NewRequest(http.MethodGet, base+path, nil)
+		cyruslab.Must(t, err)
+		req.Host = "evil.example"
+		resp, err := http.DefaultClient.Do(req)
+		cyruslab.Must(t, err, resp.Body.Close())
+		if resp.StatusCode != http.StatusMisdirectedRequest {
+			t.Errorf("%s by another name: %s", path, resp.Status)
+		}
+	}
 
 	cyruslab.Must(t, os.WriteFile(dir+"/backupd.toml", []byte(config+"servers.imap2.address = \"unix:"+dir+"/nobody\"\n"), 0o600),
 		cmd.Process.Signal(syscall.SIGHUP))
