@@ -186,10 +186,10 @@ func (u *UnitReport) add(r *row, by deadlines) {
 		u.Never++
 	} else {
 		if u.Oldest == nil || r.last.Before(*u.Oldest) {
-			u.Oldest = &r.last
+			u.Oldest = known(r.last) // a copy: the row is not the reader's
 		}
 		if u.Newest == nil || r.last.After(*u.Newest) {
-			u.Newest = &r.last
+			u.Newest = known(r.last)
 		}
 	}
 	if by.late(r) {

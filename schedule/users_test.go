@@ -120,3 +120,16 @@ func TestUser(t *testing.T) {
 		}
 	})
 }
+
+// TestReportIsCopy: what goes on after a report does not change it, which another goroutine may be reading.
+func TestReportIsCopy(t *testing.T) {
+	then := time.Unix(1795800000, 0)
+	r := &row{User: User{Name: "brong"}, listed: true, last: then, scrubbed: then}
+	rep := report(map[string]*row{"brong": r}, nil, settings{Plan: MaxAge(time.Hour), Scrub: Scrub{Rate: 1, Every: time.Hour}}, then)
+	r.last, r.scrubbed = time.Time{}, time.Time{}
+	for what, at := range map[string]*time.Time{"oldest": rep.Units[0].Oldest, "newest": rep.Units[0].Newest, "read again": rep.Scrub.Oldest} {
+		if !at.Equal(then) {
+			t.Errorf("%s: %s", what, at)
+		}
+	}
+}
