@@ -3,6 +3,7 @@ package web
 import (
 	"net"
 	"net/http"
+	"strings"
 )
 
 // headers: a page may load its style and icon from here, and nothing from anywhere; it is kept nowhere, and shown inside of no other.
@@ -44,5 +45,5 @@ func loopback(host string) bool {
 	} else if n := len(host); n > 1 && host[0] == '[' && host[n-1] == ']' {
 		host = host[1 : n-1]
 	}
-	return host == "localhost" || net.ParseIP(host).IsLoopback()
+	return strings.EqualFold(host, "localhost") || net.ParseIP(host).IsLoopback()
 }

@@ -31,8 +31,8 @@ const (
 	hostileReason = `<b>INBOX</b>: "><script>alert("reason")</script>`
 )
 
-// mustServe serves the pages of a real scheduler, and a real store: 120 users, of whom brong has half a year of runs, nine are late, one more has
-// an index that is damaged, and some failed. The window is closed, so that nothing
+// mustServe serves the pages of a real scheduler, and a real store: 120 users, of whom brong has 120 runs, ten are late, one has an index that is
+// damaged, and two failed. The window is closed, so that nothing
 // happens.
 func mustServe(t *testing.T) (base string) {
 	t.Helper()
