@@ -98,7 +98,7 @@ func parseTextList(b []byte) ([]Mailbox, error) {
 		}
 		partition, _, _ := strings.Cut(rest, " ")
 		partition = partition[strings.LastIndexByte(partition, '!')+1:] // of one that is being moved
-		list = append(list, Mailbox{Name: Name(name), Partition: partition, Legacy: true})
+		list = append(list, Mailbox{Name: Name(name), Partition: partition, Legacy: true, Before36: true})
 	}
 	return list, nil
 }

@@ -19,17 +19,17 @@ const jsonList = `{
 `
 
 func TestMboxlist(t *testing.T) {
-	fromJSON := []Mailbox{{"user.a", "abc", "default", false}, {"user.a.#calendars", "cal", "p2", false}, {"user.m", "m", "default", false}, {"example.org!user.l.v1^2", "leg", "default", true}}
+	fromJSON := []Mailbox{{"user.a", "abc", "default", false, false}, {"user.a.#calendars", "cal", "p2", false, false}, {"user.m", "m", "default", false, false}, {"example.org!user.l.v1^2", "leg", "default", true, false}}
 	for name, c := range map[string]struct {
 		text string
 		want []Mailbox
 	}{
 		"one object": {jsonList, fromJSON},
-		"lines":      {"{\"user.a\": {\"mbtype\": \"e\", \"partition\": \"p\", \"uniqueid\": \"x\"}}\n{\"b\": {\"mbtype\": \"el\", \"partition\": \"q\"}}\n", []Mailbox{{"user.a", "x", "p", false}, {"b", "", "q", true}}},
+		"lines":      {"{\"user.a\": {\"mbtype\": \"e\", \"partition\": \"p\", \"uniqueid\": \"x\"}}\n{\"b\": {\"mbtype\": \"el\", \"partition\": \"q\"}}\n", []Mailbox{{"user.a", "x", "p", false, false}, {"b", "", "q", true, false}}},
 		"empty":      {"{\n\n}\n", nil},
 		"nothing":    {"", nil},
 		"text": {"user.a\t0 default a\tlrs\t\nuser.a.v1^2 notes\t0 p2 \nuser.gone\t16 default \nuser.far\t1 other!default a\tlrs\t\nuser.new\t2 default \nuser.a.i\t256 (null) (null)\n" +
-			"user.mv\t8 other!default a\tlrs\t\nuser.cal\t32 default x y\tlrs\t", []Mailbox{{"user.a", "", "default", true}, {"user.a.v1^2 notes", "", "p2", true}, {"user.mv", "", "default", true}, {"user.cal", "", "default", true}}},
+			"user.mv\t8 other!default a\tlrs\t\nuser.cal\t32 default x y\tlrs\t", []Mailbox{{"user.a", "", "default", true, true}, {"user.a.v1^2 notes", "", "p2", true, true}, {"user.mv", "", "default", true, true}, {"user.cal", "", "default", true, true}}},
 	} {
 		got, err := ParseMboxlist([]byte(c.text))
 		if err != nil || !reflect.DeepEqual(got, c.want) {

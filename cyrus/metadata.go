@@ -2,79 +2,27 @@ package cyrus
 
 import (
 	"bytes"
-	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"strings"
 	"unicode/utf8"
 )
 
-// Annotation is one value of a folder's METADATA (RFC 5464).
-type Annotation struct {
-	Entry string // as the server has it: "/comment" is both /shared/comment and /private/comment
-	User  string // whose it is; empty: it is shared
-	Value string
-}
-
 // Metadata is what the server's database (annotations.db) has of all folders.
 type Metadata struct{ of map[string][]Annotation }
 
-// owner stands for the mailbox's owner in a key: the mailbox can be renamed.
-//
-// cyrus: imap/annotate.c OWNER_USERID_TOKEN
-const owner = "[.OwNeR.]"
-
 // ParseMetadata reads annotations.db as it is under its lock. ErrDatabase, ErrDamaged: what the folders have cannot be known.
-//
-// cyrus: imap/annotate.c split_key, find_cb
 func ParseMetadata(b []byte) (*Metadata, error) {
 	m := &Metadata{of: map[string][]Annotation{}}
-	err := eachRecord(b, func(key, data []byte) error {
-		of, rest, isEntry := bytes.Cut(key, []byte{0})
-		entry, user, hasUser := bytes.Cut(rest, []byte{0})
-		if !isEntry || !hasUser || len(of) == 0 { // the last is the server's own
-			return nil
+	err := eachAnnotation(b, func(of string, a Annotation) {
+		if of != "" {
+			m.of[of] = append(m.of[of], a)
 		}
-		value, err := annotationValue(data)
-		if err != nil {
-			return fmt.Errorf("%w: the value of %q", err, key)
-		}
-		a := Annotation{Entry: string(entry), User: cString(user), Value: cString(value)}
-		if len(value) > 0 { // else it was taken away
-			m.of[string(of)] = append(m.of[string(of)], a)
-		}
-		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
 	return m, nil
-}
-
-func cString(b []byte) string {
-	b, _, _ = bytes.Cut(b, []byte{0})
-	return string(b)
-}
-
-// annotationValue is the value in a record: its length, in the first or last half of a C long; the value; what is of no use any more.
-//
-// cyrus: imap/annotate.c split_attribs
-func annotationValue(b []byte) ([]byte, error) {
-	if len(b) < 8 {
-		return nil, ErrDamaged
-	}
-	length, rest := uint64(binary.BigEndian.Uint32(b)), b[8:]
-	switch low := binary.BigEndian.Uint32(b[4:]); {
-	case low == 0: // a little-endian server of 64 bits
-	case length == 0: // a big-endian one
-		length = uint64(low)
-	default: // one of 32 bits
-		rest = b[4:]
-	}
-	if length > uint64(len(rest)) {
-		return nil, ErrDamaged
-	}
-	return rest[:length], nil
 }
 
 // Of is the METADATA of a mailbox, in the order of the database: by entry, then by user, with what is shared first. The database of a server before

@@ -13,6 +13,7 @@ type Mailbox struct {
 	UniqueID  string // empty where the list does not tell it: it stands in cyrus.header
 	Partition string
 	Legacy    bool // laid out by name, not by UniqueID
+	Before36  bool // of a server before 3.6, whose annotations know mailbox and owner by their names
 }
 
 // Paths of a mailbox.

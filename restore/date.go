@@ -120,6 +120,7 @@ type Folder struct {
 	Header      *cyrus.Header
 	Annotations []byte // cyrus.annotations; nil if there was none
 	metadata    []byte // cyrus.mailbox_annotations
+	user        string // whose it is, as the archive calls him
 }
 
 // Folders are all that the date has, in the order of their paths.
@@ -131,7 +132,7 @@ func (d *Date) Folder(ctx context.Context, f index.Folder) (*Folder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", f.Archived, err)
 	}
-	folder := &Folder{Folder: f, Annotations: files["cyrus.annotations"], metadata: files["cyrus.mailbox_annotations"]}
+	folder := &Folder{Folder: f, Annotations: files["cyrus.annotations"], metadata: files["cyrus.mailbox_annotations"], user: d.user}
 	if folder.Index, err = cyrus.ParseIndex(files["cyrus.index"]); err != nil {
 		return nil, fmt.Errorf("%s: cyrus.index: %w", f.Archived, err)
 	}

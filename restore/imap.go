@@ -118,7 +118,7 @@ func (s *IMAP) Place(_ context.Context, f *Folder) (Place, error) {
 		box = &imapBox{session: s.session, name: name, absent: true}
 		s.boxes[name] = box
 	}
-	return &imapPlace{box: box, uids: map[uint32]uint32{}}, nil
+	return &imapPlace{box: box, uids: map[uint32]uint32{}, owner: f.user, beside: s.below != ""}, nil
 }
 
 // name is the folder's name for an archived one, in UTF-8.

@@ -11,8 +11,10 @@ import (
 
 // imapPlace is a folder that messages are appended to.
 type imapPlace struct {
-	box  *imapBox
-	uids map[uint32]uint32 // of messages that were appended, as far as the server told
+	box    *imapBox
+	uids   map[uint32]uint32 // of messages that were appended, as far as the server told
+	owner  string            // as the archive calls him
+	beside bool              // the folder, which may be there, too
 }
 
 func (p *imapPlace) Name() string { return p.box.name }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/emersion/go-imap/v2"
 
@@ -40,7 +39,7 @@ func (s *IMAP) Subscribe(_ context.Context, list []Subscription, dryRun bool) (n
 
 // Annotate sets the METADATA that is shared or the user's own, where the folder has no value (RFC 5464). An entry that the server does not let
 // him set is told.
-func (p *imapPlace) Annotate(list []cyrus.Annotation, dryRun bool) (n int, err error) {
+func (p *imapPlace) Annotate(_ context.Context, list []cyrus.Annotation, dryRun bool) (n int, err error) {
 	client, err := p.box.session.open()
 	if err != nil {
 		return 0, err
@@ -54,7 +53,7 @@ func (p *imapPlace) Annotate(list []cyrus.Annotation, dryRun bool) (n int, err e
 		if a.User != "" {
 			entry = "/private" + a.Entry
 		}
-		if strings.HasPrefix(a.Entry, "/vendor/cmu/") { // the server's own
+		if a.User != "" && a.User != p.owner || apart(a) && (p.beside || a.Entry != specialUse) { // of others; the server's own
 			continue
 		}
 		has, err := p.hasMetadata(entry)

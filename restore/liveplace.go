@@ -19,13 +19,13 @@ import (
 )
 
 // livePlace is a mailbox that the server has. Messages are written beside its own under names that mean nothing to Cyrus. Then, under the
-// locks that imapd takes for APPEND, they get the next UIDs, and records with their flags and dates are added to the index; and
+// locks that imapd takes for APPEND, they get the next UIDs, their annotations, and records with their flags and dates in the index; and
 // reconstruct fills the cache.
 type livePlace struct {
 	spool  *Spool
+	folder *Folder
 	box    source.Mailbox
 	paths  cyrus.Paths
-	header *cyrus.Header // of the date: what its keywords are called
 	put    []putMessage
 }
 
@@ -69,21 +69,21 @@ func (p *livePlace) Put(m *Message) error {
 	}
 	r := m.Record
 	r.SystemFlags = 0
-	p.put = append(p.put, putMessage{record: bare(&m.Record), flags: r.FlagNames(p.header.Flags), temp: temp})
+	p.put = append(p.put, putMessage{record: bare(&m.Record), flags: r.FlagNames(p.folder.Header.Flags), temp: temp})
 	return nil
 }
 
 func (p *livePlace) Commit(ctx context.Context) (map[uint32]uint32, error) {
 	uids, err := p.merge(ctx)
-	if err != nil {
+	if uids == nil {
 		return nil, err
 	}
-	return uids, p.spool.reconstruct(ctx, p.box.Mailbox.Name)
+	return uids, errors.Join(err, p.spool.reconstruct(ctx, p.box.Mailbox.Name))
 }
 
-// merge adds what was put to the mailbox, in milliseconds. What an error leaves undone, Close takes back.
+// merge adds what was put to the mailbox, in milliseconds. What an error leaves undone, Close takes back; one with UIDs is about annotations.
 func (p *livePlace) merge(ctx context.Context) (uids map[uint32]uint32, err error) {
-	locked, err := p.lock(ctx)
+	locked, err := p.spool.lock(ctx, p.paths)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", p.Name(), err)
 	}
@@ -119,6 +119,7 @@ func (p *livePlace) merge(ctx context.Context) (uids map[uint32]uint32, err erro
 	if err != nil {
 		return nil, err
 	}
+	annotationErr := p.annotate(ctx, locked.index, ix, uids)
 	for i := range p.put {
 		m := &p.put[i]
 		path := filepath.Join(p.paths.Data, strconv.FormatUint(uint64(uids[m.record.UID]), 10)+".")
@@ -142,7 +143,32 @@ func (p *livePlace) merge(ctx context.Context) (uids map[uint32]uint32, err erro
 	if _, err := locked.index.WriteAt(b[:ix.StartOffset], 0); err != nil {
 		return nil, fmt.Errorf("%s may be damaged now (reconstruct %s): %w", p.paths.Index, p.Name(), err)
 	}
-	return uids, nil
+	return uids, annotationErr
+}
+
+// annotate gives the messages their annotations before they can be seen. The UIDs are used up before that: what a crash leaves of the annotations is of
+// no message, ever, and reconstruct takes it away.
+func (p *livePlace) annotate(ctx context.Context, index *os.File, ix *cyrus.Index, uids map[uint32]uint32) error {
+	records, err := p.spool.messageAnnotations(p.folder, p.box.Mailbox, uids, ix.HighestModseq)
+	if err != nil || len(records) == 0 {
+		return err
+	}
+	before, err := parseIndex(index)
+	if err != nil {
+		return err
+	}
+	before.LastUID = ix.LastUID
+	b, err := before.Marshal()
+	if err != nil {
+		return err
+	}
+	if _, err := index.WriteAt(b[:before.StartOffset], 0); err != nil {
+		return fmt.Errorf("%s may be damaged now (reconstruct %s): %w", p.paths.Index, p.Name(), err)
+	}
+	// Everybody waits for us meanwhile.
+	ctx, cancel := context.WithTimeout(ctx, lockTimeout)
+	defer cancel()
+	return p.spool.annotate(ctx, p.paths, records)
 }
 
 // number gives what was put the next UIDs, and adds records and keywords.
@@ -196,6 +222,11 @@ func (p *livePlace) replaceHeader(header []byte) error {
 		return err
 	}
 	return os.Rename(temp, p.paths.Header)
+}
+
+// Annotate sets METADATA.
+func (p *livePlace) Annotate(ctx context.Context, list []cyrus.Annotation, dryRun bool) (int, error) {
+	return p.spool.setMetadata(ctx, p.box.Mailbox, p.paths, list, dryRun)
 }
 
 // Close takes away what was not merged.

@@ -8,13 +8,14 @@ import (
 	"slices"
 	"time"
 
+	"backupfs/cyrus"
 	"backupfs/lock"
 )
 
 // lockTimeout is how long a mailbox's locks are asked for.
 const lockTimeout = 30 * time.Second
 
-// locks are what imapd holds for an APPEND.
+// locks are what imapd holds for an APPEND or SETMETADATA.
 type locks struct {
 	index *os.File
 	held  []*os.File // in their order
@@ -27,11 +28,11 @@ func (l *locks) release() {
 }
 
 // lock takes the locks of lock/order.go for writers.
-func (p *livePlace) lock(ctx context.Context) (*locks, error) {
+func (s *Spool) lock(ctx context.Context, paths cyrus.Paths) (*locks, error) {
 	deadline := time.Now().Add(lockTimeout)
 	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
 		l := new(locks)
-		err := p.tryLock(ctx, l)
+		err := s.tryLock(ctx, paths, l)
 		if err == nil {
 			return l, nil
 		}
@@ -46,13 +47,13 @@ func (p *livePlace) lock(ctx context.Context) (*locks, error) {
 }
 
 // tryLock waits for nothing. Its caller releases what it got, also with an error.
-func (p *livePlace) tryLock(ctx context.Context, l *locks) error {
-	users, err := p.userLocks()
+func (s *Spool) tryLock(ctx context.Context, paths cyrus.Paths, l *locks) error {
+	users, err := s.userLocks()
 	if err != nil {
 		return err
 	}
 	for _, path := range users {
-		f, err := lock.OpenWrite(path, p.spool.owner)
+		f, err := lock.OpenWrite(path, s.owner)
 		if err != nil {
 			return err
 		}
@@ -61,7 +62,7 @@ func (p *livePlace) tryLock(ctx context.Context, l *locks) error {
 			return err
 		}
 	}
-	mailbox, err := lock.Open(p.paths.Lock, p.spool.owner)
+	mailbox, err := lock.Open(paths.Lock, s.owner)
 	if err != nil {
 		return err
 	}
@@ -69,7 +70,7 @@ func (p *livePlace) tryLock(ctx context.Context, l *locks) error {
 	if err := lock.Read(ctx, mailbox, 0); err != nil {
 		return err
 	}
-	if l.index, err = os.OpenFile(p.paths.Index, os.O_RDWR, 0); err != nil {
+	if l.index, err = os.OpenFile(paths.Index, os.O_RDWR, 0); err != nil {
 		return err
 	}
 	l.held = append(l.held, l.index)
@@ -79,14 +80,14 @@ func (p *livePlace) tryLock(ctx context.Context, l *locks) error {
 	// The clean-up after an expunge puts another file into its place.
 	same, err := lock.BearsName(l.index)
 	if err == nil && !same {
-		err = fmt.Errorf("%s: %w", p.paths.Index, lock.ErrBusy)
+		err = fmt.Errorf("%s: %w", paths.Index, lock.ErrBusy)
 	}
 	return err
 }
 
 // userLocks are those of the user's that the server has used, or all names that it may use if it has used none yet.
-func (p *livePlace) userLocks() ([]string, error) {
-	all, err := p.spool.src.Config().UserLocks(p.spool.user)
+func (s *Spool) userLocks() ([]string, error) {
+	all, err := s.src.Config().UserLocks(s.user)
 	if err != nil {
 		return nil, err
 	}

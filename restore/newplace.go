@@ -121,14 +121,18 @@ func (p *newPlace) Commit(ctx context.Context) (map[uint32]uint32, error) {
 	if err != nil {
 		return nil, err
 	}
-	files := []struct {
+	uids := map[uint32]uint32{}
+	for _, r := range p.records {
+		uids[r.UID] = r.UID
+	}
+	annotations, annotationErr := p.spool.messageAnnotations(p.folder, p.box, uids, p.folder.Index.HighestModseq)
+	if annotationErr == nil {
+		annotationErr = p.spool.annotate(ctx, p.paths, annotations)
+	}
+	for _, f := range []struct {
 		path string
 		data []byte
-	}{{p.paths.Annotations, p.folder.Annotations}, {p.paths.Index, ix}, {p.paths.Header, header}}
-	for _, f := range files {
-		if f.data == nil {
-			continue
-		}
+	}{{p.paths.Index, ix}, {p.paths.Header, header}} {
 		if err := lock.MakeFolder(filepath.Dir(f.path), p.spool.owner); err != nil {
 			return nil, err
 		}
@@ -139,11 +143,12 @@ func (p *newPlace) Commit(ctx context.Context) (map[uint32]uint32, error) {
 	if err := p.announce(ctx); err != nil {
 		return nil, err
 	}
-	uids := map[uint32]uint32{}
-	for _, r := range p.records {
-		uids[r.UID] = r.UID
-	}
-	return uids, p.spool.reconstruct(ctx, p.box.Name)
+	return uids, errors.Join(annotationErr, p.spool.reconstruct(ctx, p.box.Name))
+}
+
+// Annotate sets METADATA.
+func (p *newPlace) Annotate(ctx context.Context, list []cyrus.Annotation, dryRun bool) (int, error) {
+	return p.spool.setMetadata(ctx, p.box, p.paths, list, dryRun)
 }
 
 // index is that of the date with the records that were put, in the version of the server's own.

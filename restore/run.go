@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"backupfs/cyrus"
 	"backupfs/index"
@@ -139,11 +138,11 @@ func runFolder(ctx context.Context, d *Date, is index.Folder, s *Selection, to S
 		}
 		r.UIDs, r.Err = uids, errors.Join(r.Err, err)
 	}
-	if to, ok := place.(Annotator); ok && o.With.Annotations && r.Err == nil && len(f.metadata) > 0 {
+	there := r.Made || r.Messages > 0 || !place.Absent()
+	if to, ok := place.(Annotator); ok && o.With.Annotations && r.Err == nil && there && len(f.metadata) > 0 {
 		list, err := cyrus.ParseAnnotations(f.metadata)
-		list = slices.DeleteFunc(list, func(a cyrus.Annotation) bool { return a.User != "" && a.User != d.user }) // of others
 		if err == nil {
-			r.Metadata, err = to.Annotate(list, o.DryRun)
+			r.Metadata, err = to.Annotate(ctx, list, o.DryRun)
 		}
 		r.Err = err
 	}

@@ -69,7 +69,7 @@ func (s *Spool) Place(_ context.Context, f *Folder) (Place, error) {
 		return s.newPlace(name, f)
 	}
 	paths, err := s.src.Config().Paths(m.Mailbox)
-	return &livePlace{spool: s, box: m, paths: paths, header: f.Header}, err
+	return &livePlace{spool: s, folder: f, box: m, paths: paths}, err
 }
 
 // renamed finds a folder by its UniqueID, which it keeps when it is renamed or moved.
@@ -197,7 +197,7 @@ func (s *Spool) giveBytes(path string, b []byte) error {
 func (s *Spool) reconstruct(ctx context.Context, name cyrus.Name) error {
 	_, err := s.src.Tool(ctx, "reconstruct", s.src.Config().Admin(name))
 	if err != nil {
-		err = fmt.Errorf("its messages are back, and the server's cache of them is not made (reconstruct %s): %w", s.src.Config().Admin(name), err)
+		err = fmt.Errorf("it is back, and the server has not counted it, nor made its cache (reconstruct %s): %w", s.src.Config().Admin(name), err)
 	}
 	return err
 }

@@ -1,16 +1,12 @@
 package restore
 
 import (
-	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"maps"
-	"path/filepath"
-	"slices"
 
 	"backupfs/cyrus"
 	"backupfs/lock"
@@ -73,25 +69,4 @@ func (s *Spool) userRecords(ctx context.Context, name string) (path string, reco
 		err = fmt.Errorf("%s: %w", path, err)
 	}
 	return path, records, err
-}
-
-// addRecords has Cyrus's own tool add to a database, under its lock. Its type is what that option of imapd.conf says, or else the default.
-func (s *Spool) addRecords(ctx context.Context, path, option, byDefault string, records map[string]string, dryRun bool) error {
-	if len(records) == 0 || dryRun {
-		return nil
-	}
-	if err := lock.MakeFolder(filepath.Dir(path), s.owner); err != nil {
-		return err
-	}
-	// The tool makes no database, but an empty file is one.
-	if err := s.giveBytes(path, nil); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	var batch bytes.Buffer
-	for _, key := range slices.Sorted(maps.Keys(records)) {
-		value := records[key]
-		fmt.Fprintf(&batch, "SET {%d+}\r\n%s {%d+}\r\n%s\n", len(key), key, len(value), value)
-	}
-	_, err := s.src.ToolWith(ctx, &batch, "cyr_dbtool", path, cmp.Or(s.src.Config().Get(option), byDefault), "batch")
-	return err
 }

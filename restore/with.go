@@ -50,9 +50,9 @@ type Seer interface {
 	See(ctx context.Context, seen map[string]string, dryRun bool) (int, error)
 }
 
-// Annotator is a Place that can take METADATA. It returns how many it had not.
+// Annotator is a Place that can take METADATA, in which users are called as the archive calls them. It returns how many it had not.
 type Annotator interface {
-	Annotate(list []cyrus.Annotation, dryRun bool) (int, error)
+	Annotate(ctx context.Context, list []cyrus.Annotation, dryRun bool) (int, error)
 }
 
 // user brings back what is not in folders. Of subscriptions, those to the selected folders, or all if that is all.

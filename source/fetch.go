@@ -33,7 +33,7 @@ func (l *Local) Fetch(ctx context.Context, m Mailbox, want func(*cyrus.Index, *c
 	for current := false; ; {
 		if !current {
 			// Under no lock of the mailbox: the METADATA of all may have to be read. A change until the look changes the next fingerprint.
-			all, unknown := l.metadata(ctx)
+			all, unknown := l.Metadata(ctx)
 			if err := f.look(ctx); err != nil {
 				return nil, err
 			}

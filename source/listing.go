@@ -152,7 +152,7 @@ func (l *Local) newListing(ctx context.Context) (*listing, error) {
 		}
 		boxes, ls.by, ls.problems = fromSpool, BySpool, append(ls.problems, problems...)
 	}
-	if _, err := l.metadata(ctx); errors.Is(err, cyrus.ErrDatabase) {
+	if _, err := l.Metadata(ctx); errors.Is(err, cyrus.ErrDatabase) {
 		ls.metadata = err
 	}
 	ls.sort(boxes)
@@ -209,7 +209,7 @@ func (l *Local) Mailboxes(ctx context.Context, user string) ([]Mailbox, error) {
 	if len(boxes) == 0 {
 		return nil, fmt.Errorf("%s: %w", user, ErrNoUser)
 	}
-	all, unknown := l.metadata(ctx)
+	all, unknown := l.Metadata(ctx)
 	for i := range boxes {
 		if err := ctx.Err(); err != nil {
 			return nil, err

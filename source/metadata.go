@@ -29,11 +29,11 @@ type metadata struct {
 	why    error
 }
 
-// metadata is the METADATA of all mailboxes as it is now. An error says that nobody knows it: cyrus.ErrDatabase, if that will stay so;
+// Metadata is the METADATA of all mailboxes as it is now. An error says that nobody knows it: cyrus.ErrDatabase, if that will stay so;
 // ErrBusy. As long as the database does not change, that costs a look at it, and no lock.
 //
 // cyrus: imap/annotate.c annotate_dbname_mbentry
-func (l *Local) metadata(ctx context.Context) (*cyrus.Metadata, error) {
+func (l *Local) Metadata(ctx context.Context) (*cyrus.Metadata, error) {
 	asked := time.Now()
 	select {
 	case l.meta.turn <- struct{}{}:

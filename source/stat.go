@@ -56,7 +56,7 @@ func (l *Local) Listed(ctx context.Context, user string) ([]Mailbox, error) {
 	if err := ls.doubt(user); err != nil {
 		return nil, fmt.Errorf("the list of mailboxes may not be whole: %w", err)
 	}
-	if _, err := l.metadata(ctx); err != nil && !errors.Is(err, cyrus.ErrDatabase) {
+	if _, err := l.Metadata(ctx); err != nil && !errors.Is(err, cyrus.ErrDatabase) {
 		return nil, err
 	}
 	return slices.Clone(ls.boxes[user]), nil
@@ -103,7 +103,7 @@ func (l *Local) MetaStats(ctx context.Context, m Mailbox) (header *cyrus.Header,
 	if len(stats) == 0 { // it is gone
 		return header, nil, nil
 	}
-	all, err := l.metadata(ctx)
+	all, err := l.Metadata(ctx)
 	switch {
 	case errors.Is(err, cyrus.ErrDatabase): // as if there were none
 		return header, stats, nil

@@ -61,7 +61,8 @@ acts for the user by proxy authorisation (in Cyrus: one of admins, in imapd.conf
 Messages as long as one that is restored are read from the server, to compare their digests.
 
 With --with, the live mail gets back, too, where it has not got it: subscriptions; seen, what the user has seen in others'
-folders (not with --imap, which tells it of none); annotations, the METADATA of folders (with --imap alone, as the user).
+folders (not with --imap, which tells it of none); annotations, the METADATA of folders (with --imap, what is shared or the
+user's own). Annotations of messages come with these, but not with --imap.
 
 Nothing that is there is deleted or written over. What the place has already is left out, compared by SHA-1, so what was
 interrupted goes on when it is called again, and called twice it adds nothing. With --missing, what any of the user's live

@@ -24,8 +24,6 @@ func (opts *restoreOptions) extras() (with restore.With, err error) {
 		err = cli.Usagef("--with is about the live mail, and --to %s has no room for it", opts.to)
 	case with.Seen && opts.imap.url != "":
 		err = cli.Usagef("--with seen: IMAP does not tell what was seen in others' folders; the messages themselves come with \\Seen")
-	case with.Annotations && opts.imap.url == "":
-		err = cli.WithHint(cli.Usagef("--with annotations: METADATA can be brought back by IMAP alone"), "--imap imap://ADMIN@localhost --password-file FILE")
 	}
 	return with, err
 }

@@ -1,6 +1,7 @@
 package cyruslab
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -44,8 +45,10 @@ func TestLab(t *testing.T) {
 			}
 			Must(t, c.Store("1", "+FLAGS", `\Flagged`, "kw"), c.Expunge("2"), c.Copy("1", odd), c.Move("3", odd),
 				c.SetMetadata(odd, "/private/comment", "hm"))
+			var annotations map[string]string
 			if o.Extra != nil {
 				Must(t, c.Annotate("1", "/comment", "a (note)"))
+				annotations = map[string]string{"/comment value.priv": "a (note)"}
 			}
 			Must(t, c.Unselect(), c.Rename(odd, inbox("New"+l.Sep()+"Name")), c.Delete(work))
 			got, err := l.Truth(alice, jane)
@@ -63,7 +66,7 @@ func TestLab(t *testing.T) {
 				t.Error(names)
 			}
 			if ms := u.Folders["INBOX"].Messages; len(ms) != 1 || ms[0].UID != 1 || ms[0].InternalDate != truth.Date(date.Unix()) || ms[0].Size != int64(len(mail)) ||
-				!slices.Contains(ms[0].Flags, "kw") || !slices.Contains(ms[0].Flags, `\Flagged`) {
+				!slices.Contains(ms[0].Flags, "kw") || !slices.Contains(ms[0].Flags, `\Flagged`) || !maps.Equal(ms[0].Annotations, annotations) {
 				t.Errorf("%+v", ms)
 			}
 			if f := u.Folders[inbox("New"+l.Sep()+"Name")]; f == nil || len(f.Messages) != 2 {

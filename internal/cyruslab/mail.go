@@ -130,9 +130,21 @@ func (c *Client) Metadata(mailbox string) (map[string]string, error) {
 	return entries, nil
 }
 
-// Annotate sets a message annotation (RFC 5257), as "/comment".
+// Annotate sets a message annotation (RFC 5257), as "/comment", of the user's own; an empty value takes it away.
 func (c *Client) Annotate(set, entry, value string) error {
-	return c.simple("UID STORE", set, "ANNOTATION", "("+entry+" (value.priv "+Quote(value)+"))")
+	return c.annotate(set, entry, "value.priv", value)
+}
+
+// AnnotateShared sets one for all.
+func (c *Client) AnnotateShared(set, entry, value string) error {
+	return c.annotate(set, entry, "value.shared", value)
+}
+
+func (c *Client) annotate(set, entry, attribute, value string) error {
+	if value == "" {
+		return c.simple("UID STORE", set, "ANNOTATION", "("+entry+" ("+attribute+" NIL))")
+	}
+	return c.simple("UID STORE", set, "ANNOTATION", "("+entry+" ("+attribute, fmt.Sprintf("{%d+}\r\n%s))", len(value), value)) // any bytes
 }
 
 // AddUsers makes the INBOX of users, "alice" or "alice@example.org".

@@ -118,7 +118,7 @@ func (c *Client) folder(name string) (*truth.Folder, error) {
 		m, err := message(r.Sub(3))
 		f.Messages = append(f.Messages, m)
 		return err
-	}, "UID FETCH 1:* (UID FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[])")
+	}, "UID FETCH 1:* (UID FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[] ANNOTATION (/* (value.priv value.shared)))")
 	if err == nil && len(f.Messages) != n {
 		err = fmt.Errorf("%s: %d messages fetched of %d", name, len(f.Messages), n)
 	}
@@ -167,5 +167,22 @@ func message(items List) (truth.Message, error) {
 	}
 	sum := sha1.Sum([]byte(items.Str(at)))
 	return truth.Message{UID: uint32(uid), Flags: items.Sub(items.After("FLAGS")).Strings(), InternalDate: truth.Date(date.Unix()),
-		Size: size, SHA1: hex.EncodeToString(sum[:])}, nil
+		Size: size, SHA1: hex.EncodeToString(sum[:]), Annotations: annotations(items.Sub(items.After("ANNOTATION")))}, nil
+}
+
+// annotations reads (entry (attribute value …) …).
+func annotations(list List) (all map[string]string) {
+	for ; len(list) > 1; list = list[2:] {
+		for of := list.Sub(1); len(of) > 1; of = of[2:] {
+			entry, value := list.Str(0), of.Str(1)
+			if value == "NIL" || strings.HasPrefix(entry, "/vendor/cmu/") {
+				continue
+			}
+			if all == nil {
+				all = map[string]string{}
+			}
+			all[entry+" "+of.Str(0)] = value
+		}
+	}
+	return all
 }

@@ -40,12 +40,15 @@ func recipesOn(t *testing.T, lab *cyruslab.Lab, form string) {
 		}
 	}
 	_, err := c.Select("Contracts")
-	cyruslab.Must(t, err, c.Annotate("2", "/comment", "signed"), c.Unselect())
-	// Each has seen something of the other's.
+	cyruslab.Must(t, err, c.Annotate("2", "/comment", "signed"), c.AnnotateShared("3:4", "/comment", "to be\r\nsigned"), c.Unselect(),
+		c.SetMetadata("Contracts", "/private/comment", "mine"), c.SetMetadata("Contracts", "/shared/comment", "ours"), c.SetMetadata("Archive/Old", "/private/sort", "by date"),
+		c.SetMetadata("INBOX", "/shared/comment", "all"))
+	// Each has seen something of the other's, and noted it.
 	friend := lab.MustLogin(t, "friend")
+	cyruslab.Must(t, friend.SetMetadata("Other Users/brong/Contracts", "/private/comment", "his"))
 	cyruslab.Must(t, friend.Append("INBOX", mail("to a friend", 600), when(90)), friend.SetACL("INBOX", user, "lrs"))
 	_, err = friend.Select("Other Users/brong/Contracts")
-	cyruslab.Must(t, err, friend.Store("1:3", "+FLAGS", `\Seen`), friend.Close())
+	cyruslab.Must(t, err, friend.Store("1:3", "+FLAGS", `\Seen`), friend.Annotate("2:4", "/comment", "read"), friend.Close())
 	_, err = c.Select("Other Users/friend")
 	cyruslab.Must(t, err, c.Store("1", "+FLAGS", `\Seen`), c.Close())
 	before := mustShow(t, lab, user)
@@ -53,7 +56,9 @@ func recipesOn(t *testing.T, lab *cyruslab.Lab, form string) {
 	store := filepath.Join(t.TempDir(), "store")
 	mustRun(t, 0, "backupd", "backup", "--store", store, "--imapd-conf", lab.Conf, "--at", days[0]+"T23:55:00Z")
 	mnt, _ := mustMount(t, store)
-	recipe := func(name string) { mustRecipe(t, lab, filepath.Join(mnt, user, days[0]), user, name) }
+	recipe := func(name string) {
+		mustRecipe(t, lab, filepath.Join(mnt, user, days[0]), user, name, "store="+store, "date="+days[0])
+	}
 	same := func(what string) {
 		t.Helper()
 		if after := mustShow(t, lab, user); after != before {
@@ -80,6 +85,7 @@ func recipesOn(t *testing.T, lab *cyruslab.Lab, form string) {
 		want[i].Flags = nil
 	}
 	want[1].UID, want[2].UID = 7, 8
+	want[1].Annotations, want[2].Annotations = nil, nil
 	want = slices.Concat(want[:1], want[3:], want[1:3])
 	if fmt.Sprint(have) != fmt.Sprint(want) {
 		t.Errorf("messages: IMAP shows\n%v\nwant\n%v", have, want)
@@ -88,6 +94,7 @@ func recipesOn(t *testing.T, lab *cyruslab.Lab, form string) {
 	c = lab.MustLogin(t, user)
 	cyruslab.Must(t, c.Delete("Contracts"))
 	recipe("folder" + form)
+	recipe("metadata")
 	same("folder")
 
 	c = lab.MustLogin(t, user)
@@ -102,6 +109,7 @@ func recipesOn(t *testing.T, lab *cyruslab.Lab, form string) {
 	inbox := lab.AdminName(user)
 	cyruslab.Must(t, admin.SetACL(inbox, "cyrus", "lrswipkxtecda"), admin.Delete(inbox), admin.Close())
 	recipe("account" + form)
+	recipe("metadata")
 	same("account")
 	mustLogNothing(t, lab)
 	for _, dir := range []string{"/spool", "/conf/user"} {
@@ -162,35 +170,32 @@ func mustRecipe(t *testing.T, lab *cyruslab.Lab, day, user, name string, setting
 	t.Logf("recipe %s:\n%s", name, out)
 }
 
-// mustShow is all that IMAP shows of a user, in lines: what a truth has, and the annotations in Contracts, and the flags that one sees in the other's folder.
+// mustShow is all that IMAP shows of a user, in lines: what a truth has, and what one sees and has noted in the other's folder.
 func mustShow(t *testing.T, lab *cyruslab.Lab, user string) string {
 	t.Helper()
 	tr, err := lab.Truth(user)
 	cyruslab.Must(t, err)
 	lines := []string{"subscribed " + strings.Join(tr.Users[user].Subscribed, " ")}
 	for name, f := range tr.Users[user].Folders {
-		lines = append(lines, fmt.Sprint(name, " ", f.UniqueID, f.UIDValidity))
+		lines = append(lines, fmt.Sprintf("%s %s %d %q", name, f.UniqueID, f.UIDValidity, f.Metadata))
 		for _, m := range f.Messages {
 			m.Flags = slices.DeleteFunc(slices.Clone(m.Flags), func(f string) bool { return f == `\Recent` })
 			slices.Sort(m.Flags)
 			lines = append(lines, fmt.Sprintf("%s %+v", name, m))
 		}
 	}
-	c := lab.MustLogin(t, user)
-	_, err = c.Examine("Contracts")
-	cyruslab.Must(t, err)
-	annotations, err := c.Cmd("UID FETCH 1:* (ANNOTATION (/comment value.priv))")
-	cyruslab.Must(t, err, c.Close())
 	for login, folder := range map[string]string{user: "Other Users/friend", "friend": "Other Users/" + user + "/Contracts"} {
 		c := lab.MustLogin(t, login)
+		metadata, err := c.Metadata(folder)
+		cyruslab.Must(t, err)
 		_, err = c.Examine(folder)
 		cyruslab.Must(t, err)
-		flags, err := c.Cmd("UID FETCH 1:* FLAGS")
+		noted, err := c.Cmd("UID FETCH 1:* (FLAGS ANNOTATION (/comment (value.priv value.shared)))")
 		cyruslab.Must(t, err, c.Close())
-		annotations = append(annotations, flags...)
-	}
-	for _, l := range annotations {
-		lines = append(lines, strings.ReplaceAll(fmt.Sprint("Contracts ", l), ` \Recent`, ""))
+		lines = append(lines, fmt.Sprintf("%s %q", folder, metadata))
+		for _, l := range noted {
+			lines = append(lines, strings.ReplaceAll(fmt.Sprintf("%s %q", folder, l), ` "\\Recent"`, ""))
+		}
 	}
 	slices.Sort(lines)
 	return strings.Join(lines, "\n")

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -39,7 +40,7 @@ func TestRestoreLive(t *testing.T) {
 func restoreOn(t *testing.T, lab *cyruslab.Lab, user string) {
 	admin, err := lab.Admin()
 	cyruslab.Must(t, err)
-	_, err = admin.Cmd("SETQUOTA", cyruslab.Quote(lab.AdminName(user)), "(STORAGE 100000)")
+	_, err = admin.Cmd("SETQUOTA", cyruslab.Quote(lab.AdminName(user)), "(STORAGE 100000 X-ANNOTATION-STORAGE 100000)")
 	cyruslab.Must(t, err, admin.Close())
 	c := lab.MustLogin(t, user)
 	work, sub, empty := in(lab, "Work"), in(lab, "Sub/"+umlaut), in(lab, "Empty")
@@ -50,12 +51,19 @@ func restoreOn(t *testing.T, lab *cyruslab.Lab, user string) {
 		}
 	}
 	_, err = c.Select(work)
-	cyruslab.Must(t, err, c.Annotate("2", "/comment", "signed"), c.Expunge("5"), c.Close())
+	long := strings.Repeat("two\r\nlines ", 900)
+	cyruslab.Must(t, err, c.Annotate("2,7", "/comment", "signed"), c.AnnotateShared("2:4", "/comment", long), c.Annotate("3", "/altsubject", "\x01 \"x\""),
+		c.Annotate("4", "/comment", "not for long"), c.Annotate("4", "/comment", ""), c.Expunge("5"), c.Unselect(),
+		c.SetMetadata(sub, "/private/comment", "mine"), c.SetMetadata(sub, "/shared/comment", long), c.SetMetadata(sub, "/private/specialuse", `\Archive`),
+		c.SetMetadata(work, "/private/comment", "as it was"), c.SetMetadata(work, "/private/specialuse", `\Junk`), c.SetMetadata(work, "/shared/comment", "all's"), c.Close())
 	before, err := lab.Truth(user)
 	cyruslab.Must(t, err)
 	store := filepath.Join(t.TempDir(), "store")
 	backup := func() {
 		mustRun(t, 0, "backupd", "backup", "--store", store, "--imapd-conf", lab.Conf, "--at", days[0]+"T23:55:00Z", user)
+	}
+	if got := before.Users[user].Folders[work].Messages[1].Annotations; len(got) != 2 {
+		t.Fatalf("annotations: %q", got)
 	}
 	backup()
 	restore := func(args ...string) []restoredFolder { return mustRestore(t, lab, store, user, args...) }
@@ -66,7 +74,7 @@ func restoreOn(t *testing.T, lab *cyruslab.Lab, user string) {
 	}
 	used := quota(t, lab, user)
 	locks := userLocks(t, lab)
-	restore()
+	restore("--with", "annotations")
 	after, err := lab.Truth(user)
 	cyruslab.Must(t, err)
 	for name, f := range before.Users[user].Folders {
@@ -76,12 +84,10 @@ func restoreOn(t *testing.T, lab *cyruslab.Lab, user string) {
 	if now := quota(t, lab, user); now < 2*used-3 || now > 2*used+3 {
 		t.Errorf("quota: %d KiB are used, %d were before all came twice", now, used)
 	}
-	c = lab.MustLogin(t, user)
-	_, err = c.Examine(in(lab, "RESTORED/"+days[0]+"/Work"))
-	cyruslab.Must(t, err)
-	if got, err := c.Cmd("UID FETCH 2 (ANNOTATION (/comment value.priv))"); err != nil || !strings.Contains(fmt.Sprint(got), "signed") {
-		t.Errorf("annotation: %v, %v", got, err)
+	if got := after.Users[user].Folders[in(lab, "RESTORED/"+days[0]+"/Work")].Metadata; !maps.Equal(got, map[string]string{"/private/comment": "as it was", "/shared/comment": "all's"}) {
+		t.Errorf("METADATA beside the live folder: %q", got)
 	}
+	c = lab.MustLogin(t, user)
 	if got := restore(); sum(got) != 0 {
 		t.Errorf("the second time came %+v", got)
 	}
@@ -94,7 +100,8 @@ func restoreOn(t *testing.T, lab *cyruslab.Lab, user string) {
 	watcher := lab.MustLogin(t, user)
 	n, err := watcher.Select(work)
 	cyruslab.Must(t, err)
-	got := restore("--folder", "INBOX/Work", "--to", "original")
+	cyruslab.Must(t, watcher.SetMetadata(work, "/private/comment", "as it is"), watcher.SetMetadata(work, "/shared/comment", ""))
+	got := restore("--folder", "INBOX/Work", "--to", "original", "--with", "annotations")
 	if sum(got) != 3 || len(got) != 1 || got[0].UIDs["2"] != 10 || got[0].UIDs["4"] != 12 {
 		t.Errorf("merged: %+v", got)
 	}
@@ -106,19 +113,25 @@ func restoreOn(t *testing.T, lab *cyruslab.Lab, user string) {
 		t.Errorf("merged twice: %+v", got)
 	}
 	cyruslab.Must(t, watcher.Append(work, mail("new", 700), when(99), "three"), watcher.Store("10:12", "+FLAGS", "three"), watcher.Store("10:12", "-FLAGS", "three"),
-		watcher.Copy("10:12", in(lab, "Sub")), watcher.Expunge("13"), watcher.Close())
+		watcher.Annotate("12,13", "/comment", "new"), watcher.Annotate("12", "/comment", ""), watcher.Copy("10:12", in(lab, "Sub")), watcher.Expunge("13"), watcher.Close())
 	after, err = lab.Truth(user)
 	cyruslab.Must(t, err)
 	sameMessages(t, "merged", before.Users[user].Folders[work].Messages, after.Users[user].Folders[work], true)
+	if got := after.Users[user].Folders[work].Metadata; !maps.Equal(got, map[string]string{"/private/comment": "as it is", "/private/specialuse": `\Junk`, "/shared/comment": "all's"}) {
+		t.Errorf("METADATA of a folder that has other: %q", got)
+	}
 
 	// A folder that is gone comes back as it was.
 	c = lab.MustLogin(t, user)
-	cyruslab.Must(t, c.Delete(sub), c.Delete(empty))
-	restore("--folder", "INBOX/Sub", "--folder", "INBOX/Empty", "--to", "original")
+	cyruslab.Must(t, c.SetMetadata(sub, "/private/specialuse", ""), c.Delete(sub), c.Delete(empty)) // Cyrus deletes none that is special
+	restore("--folder", "INBOX/Sub", "--folder", "INBOX/Empty", "--to", "original", "--with", "annotations")
 	after, err = lab.Truth(user)
 	cyruslab.Must(t, err)
 	sameMessages(t, empty, nil, after.Users[user].Folders[empty], false)
 	sameMessages(t, sub, before.Users[user].Folders[sub].Messages, after.Users[user].Folders[sub], false)
+	if got, want := after.Users[user].Folders[sub].Metadata, before.Users[user].Folders[sub].Metadata; len(want) != 3 || !maps.Equal(got, want) {
+		t.Errorf("METADATA: %q, want %q", got, want)
+	}
 	if f := after.Users[user].Folders[sub]; f != nil && !lab.Options.DelayedDelete && f.UniqueID != before.Users[user].Folders[sub].UniqueID {
 		t.Errorf("%s has another UniqueID", sub)
 	}

@@ -39,6 +39,9 @@ type Message struct {
 	InternalDate Date     `json:"internaldate"`
 	Size         int64    `json:"size"`
 	SHA1         string   `json:"sha1"`
+
+	// Annotations are what the user sees, by entry and attribute ("/comment value.priv"), without the server's own; nil: there are none, or nobody asked.
+	Annotations map[string]string `json:"annotations,omitempty"`
 }
 
 // Date is in Unix seconds. IMAP's date-time is read too.
