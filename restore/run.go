@@ -64,8 +64,10 @@ func Run(ctx context.Context, d *Date, s *Selection, to Sink, o Options) (*Resul
 	if err != nil {
 		return result, err
 	}
+	came := false
 	for _, f := range folders {
 		r := runFolder(ctx, d, f, s, to, o)
+		came = came || r.Made || r.Messages > 0
 		if r.Made || r.Metadata > 0 || r.Messages > 0 || r.Present > 0 || len(r.Problems) > 0 || r.Err != nil {
 			result.Folders = append(result.Folders, r)
 		}
@@ -75,6 +77,11 @@ func Run(ctx context.Context, d *Date, s *Selection, to Sink, o Options) (*Resul
 	}
 	if err := o.With.user(ctx, d, s, to, o.DryRun, result); err != nil {
 		return result, err
+	}
+	if to, ok := to.(Counter); ok && came && !o.DryRun {
+		if err := to.Count(ctx); err != nil {
+			return result, err
+		}
 	}
 	return result, d.doubt
 }

@@ -40,3 +40,8 @@ type Place interface {
 	// Close gives up what was not committed, as far as it was not to be seen already.
 	Close() error
 }
+
+// Counter is a Sink in which something counts all that a user has. It is asked at the end, if something came.
+type Counter interface {
+	Count(ctx context.Context) error
+}

@@ -201,3 +201,17 @@ func (s *Spool) reconstruct(ctx context.Context, name cyrus.Name) error {
 	}
 	return err
 }
+
+// Count sets the user's quota right. reconstruct tells it of bytes, but neither of messages, which it finds counted in the index, nor of folders.
+//
+// cyrus: imap/quota.c fixquota_dombox; imap/mailbox.c mailbox_reconstruct_create
+func (s *Spool) Count(ctx context.Context) error {
+	live, err := s.inboxHeader()
+	if err != nil || live.QuotaRoot != string(s.inbox.Mailbox.Name) { // none, or one that is not his
+		return err
+	}
+	if _, err := s.src.Tool(ctx, "quota", "-f", "-q", "-u", s.user); err != nil {
+		return fmt.Errorf("all is back, and the server's quota does not count it (quota -f -u %s): %w", s.user, err)
+	}
+	return nil
+}

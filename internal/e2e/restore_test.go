@@ -220,7 +220,7 @@ func quota(t *testing.T, lab *cyruslab.Lab, user string) (used int) {
 	return used
 }
 
-// mustFind looks that nothing of ours was left in the spool, and that reconstruct finds nothing more to do.
+// mustFind looks that nothing of ours was left in the spool, and that reconstruct and quota find nothing more to do.
 func mustFind(t *testing.T, lab *cyruslab.Lab) {
 	t.Helper()
 	cyruslab.Must(t, filepath.WalkDir(lab.Dir, func(path string, _ os.DirEntry, err error) error {
@@ -235,6 +235,11 @@ func mustFind(t *testing.T, lab *cyruslab.Lab) {
 		if strings.ContainsAny(strings.TrimSpace(line), " ") && !strings.Contains(line, "sync_crc") {
 			t.Errorf("reconstruct -n says %s", line)
 		}
+	}
+	counted, err := lab.Tool("quota")
+	cyruslab.Must(t, err)
+	if right, err := lab.Tool("quota", "-f"); err != nil || string(right) != string(counted) {
+		t.Errorf("quota is\n%swhat is used is\n%s%v", counted, right, err)
 	}
 }
 
