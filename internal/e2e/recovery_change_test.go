@@ -3,6 +3,7 @@ package e2e
 import (
 	"crypto/sha1"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -134,6 +135,9 @@ func changed(t *testing.T, lab *cyruslab.Lab, user string, what change) {
 			cyruslab.Must(t, c.Append(folder, mail(fmt.Sprint(folder, n), 700), when(10*i+n), [][]string{nil, {`\Seen`}, {`\Flagged`, "work"}}[n%3]...))
 		}
 	}
+	_, err := c.Select("Contracts")
+	cyruslab.Must(t, err, c.Annotate("1,3", "/comment", "signed"), c.AnnotateShared("2:4", "/comment", "to be signed"), c.Unselect(),
+		c.SetMetadata("INBOX", "/private/comment", "all mine"), c.SetMetadata("Contracts", "/private/comment", "mine"), c.SetMetadata("Contracts", "/shared/comment", "ours"))
 	cyruslab.Must(t, c.Subscribe("INBOX"), c.Subscribe("Contracts"), c.Subscribe("Other Users/friend"))
 	mustSee(t, lab, user, "1")
 	tr, err := lab.Truth(user)
@@ -157,6 +161,9 @@ func changed(t *testing.T, lab *cyruslab.Lab, user string, what change) {
 		sameMessages(t, name, f.Messages, got, !what.kept)
 		if got != nil && what.kept && got.UniqueID != f.UniqueID {
 			t.Errorf("%s has another UniqueID", name)
+		}
+		if got != nil && !maps.Equal(got.Metadata, f.Metadata) {
+			t.Errorf("%s has METADATA %q, want %q", name, got.Metadata, f.Metadata)
 		}
 	}
 	if what.extras {

@@ -13,8 +13,8 @@ import (
 	"backupfs/internal/cyruslab"
 )
 
-// TestRestoreBusy merges messages into a folder in which others append, copy, flag and expunge meanwhile: nobody waits for ever, and
-// nobody's messages are lost. Before, a file stands in the way: it stays, and the folder is as it was.
+// TestRestoreBusy merges messages into a folder in which others append, copy, flag and annotate meanwhile: nobody waits for ever, and
+// nobody's messages are lost or have what is another's. Before, a file stands in the way: it stays, and the folder is as it was.
 func TestRestoreBusy(t *testing.T) {
 	const user, lost = "alice", 150
 	lab := cyruslab.Start(t, cyruslab.Options{ImmediateExpunge: true, Conversations: true})
@@ -24,10 +24,11 @@ func TestRestoreBusy(t *testing.T) {
 	for n := range lost {
 		cyruslab.Must(t, c.Append("INBOX.Work", mail(fmt.Sprint("lost ", n), 600), when(n), "kept", `\Seen`))
 	}
+	_, err := c.Select("INBOX.Work")
+	cyruslab.Must(t, err, c.Annotate("1:*", "/comment", "kept"))
 	store := filepath.Join(t.TempDir(), "store")
 	mustRun(t, 0, "backupd", "backup", "--store", store, "--imapd-conf", lab.Conf, "--at", days[0]+"T23:55:00Z", user)
-	_, err := c.Select("INBOX.Work")
-	cyruslab.Must(t, err, c.Expunge("1:*"), c.Unselect())
+	cyruslab.Must(t, c.Expunge("1:*"), c.Unselect())
 
 	dir, err := lab.Tool("mbpath", "user."+user+".Work")
 	cyruslab.Must(t, err)
@@ -57,6 +58,9 @@ func TestRestoreBusy(t *testing.T) {
 				if err := c.Store("*", "+FLAGS", `\Flagged`); err != nil {
 					return err
 				}
+				if err := c.Annotate("*", "/altsubject", "new"); err != nil {
+					return err
+				}
 				if err := c.Copy("*", "INBOX.Other"); err != nil && !strings.Contains(err.Error(), "NO") {
 					return err
 				}
@@ -75,7 +79,11 @@ func TestRestoreBusy(t *testing.T) {
 	kept, seen := 0, map[uint32]bool{}
 	for _, m := range tr.Users[user].Folders["INBOX.Work"].Messages {
 		seen[m.UID] = true
-		if strings.Contains(fmt.Sprint(m.Flags), "kept") && strings.Contains(fmt.Sprint(m.Flags), `\Seen`) {
+		note := m.Annotations["/comment value.priv"] == "kept"
+		if strings.Contains(fmt.Sprint(m.Flags), "kept") != note {
+			t.Errorf("UID %d has flags %q and annotations %q", m.UID, m.Flags, m.Annotations)
+		}
+		if note && strings.Contains(fmt.Sprint(m.Flags), `\Seen`) {
 			kept++
 		}
 	}
