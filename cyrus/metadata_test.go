@@ -58,6 +58,7 @@ func TestMetadataOfServer(t *testing.T) {
 				if problem := sameMetadata(t, lab, alice, bob, boxes); problem != "" {
 					t.Fatalf("after round %d: %s", round, problem)
 				}
+				mustWriteAlike(t, lab)
 			}
 		})
 	}
@@ -107,6 +108,26 @@ func sameMetadata(t *testing.T, lab *cyruslab.Lab, alice, bob *cyruslab.Client, 
 		}
 	}
 	return ""
+}
+
+// mustWriteAlike makes records anew of what a server's databases have: METADATA of all mailboxes, and annotations of alice's messages.
+func mustWriteAlike(t *testing.T, lab *cyruslab.Lab) {
+	t.Helper()
+	out, err := lab.Tool("ctl_mboxlist", "-d")
+	cyruslab.Must(t, err)
+	list, err := cyrus.ParseMboxlist(out)
+	cyruslab.Must(t, err)
+	b, err := os.ReadFile(lab.Dir + "/conf/annotations.db")
+	cyruslab.Must(t, err)
+	all, err := cyrus.ParseMetadata(b)
+	cyruslab.Must(t, err)
+	got := map[string]string{}
+	for _, m := range list {
+		for _, a := range all.Of(m) {
+			got[m.AnnotationKey(0, a)] = cyrus.AnnotationData(a.Value, 0)
+		}
+	}
+	mustBe(t, lab, lab.Dir+"/conf/annotations.db", got)
 }
 
 // TestRecordedMetadata: what backupcyrusd 3.13 made of METADATA is made of it here, byte for byte.
