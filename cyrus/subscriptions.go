@@ -35,6 +35,7 @@ const (
 	SubVersionKey = "\x1fVER\x1f"
 	subPrefix     = "N"
 	subSeparator  = "\x1f"
+	subDomain     = "\x1d" // behind a domain
 )
 
 // Subscribed is the archived name of the user's own folder that a key of "sub" is of; false if it is of another's.
@@ -65,4 +66,35 @@ func SubscriptionKey(n Name, levels []string, version2 bool) string {
 		key += subSeparator + strings.ReplaceAll(l, "^", ".")
 	}
 	return key
+}
+
+// OtherSubscribed is the mailbox that a key of "sub", of that version, is of, if it is not the user's own.
+//
+// cyrus: imap/mboxlist.c mbname_from_dbname
+func OtherSubscribed(key string, version2 bool) Name {
+	if !version2 {
+		return Name(key)
+	}
+	key = strings.TrimPrefix(key, subPrefix)
+	domain, rest, ok := strings.Cut(key, subDomain)
+	if !ok {
+		domain, rest = "", key
+	} else {
+		domain += "!"
+	}
+	return Name(domain + strings.Join(dotless(strings.Split(rest, subSeparator)), "."))
+}
+
+// OtherSubscriptionKey is the inverse of OtherSubscribed.
+func OtherSubscriptionKey(n Name, version2 bool) string {
+	if !version2 {
+		return string(n)
+	}
+	domain, rest, ok := strings.Cut(string(n), "!")
+	if !ok {
+		domain, rest = "", string(n)
+	} else {
+		domain += subDomain
+	}
+	return subPrefix + domain + strings.NewReplacer(".", subSeparator, "^", ".").Replace(rest)
 }

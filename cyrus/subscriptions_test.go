@@ -33,6 +33,12 @@ func TestSubscriptions(t *testing.T) {
 			}
 		}
 	}
+	for key, want := range map[string]Name{"Nuser\x1fb": "user.b", "Nexample.org\x1duser\x1fj.d\x1fx y": "example.org!user.j^d.x y", "Ninfo\x1fv1.2": "info.v1^2"} {
+		got := OtherSubscribed(key, true)
+		if got != want || OtherSubscriptionKey(got, true) != key || OtherSubscribed(OtherSubscriptionKey(got, false), false) != want {
+			t.Errorf("%q is of %q, whose key is %q", key, got, OtherSubscriptionKey(got, true))
+		}
+	}
 	for _, bad := range []string{"no tab\n", "cut\t", "\xa1\x02\x8b\x0dother file"} {
 		if got, err := UserRecords([]byte(bad)); !errors.Is(err, ErrDatabase) {
 			t.Errorf("%q: %q, %v", bad, got, err)

@@ -9,6 +9,8 @@ import (
 
 	"github.com/emersion/go-imap/utf7"
 	"github.com/emersion/go-imap/v2"
+
+	"backupfs/cyrus"
 )
 
 // IMAP is the live mail of a user on any IMAP server. Folders are made, and messages appended with their flags and dates, under new UIDs.
@@ -18,16 +20,19 @@ import (
 // called twice adds nothing, and messages of other lengths cost nothing.
 type IMAP struct {
 	session *session
-	below   string // where the folders go; empty: where they were
-	delim   string // parts the levels of a name; empty: there is one level
-	prefix  string // of the user's own folders
+	below   string                     // where the folders go; empty: where they were
+	delim   string                     // parts the levels of a name; empty: there is one level
+	prefix  string                     // of the user's own folders
+	others  []imap.NamespaceDescriptor // where those of other users are
+	shared  []imap.NamespaceDescriptor // where nobody's are
 	boxes   map[string]*imapBox
+	seen    map[string]bool // all folders, of whomever
 }
 
 // OpenIMAP logs in. Folders are put where they were, or below a folder of another name ("RESTORED.2026-11-16"). When the context ends, so
 // does the connection.
 func OpenIMAP(ctx context.Context, server Server, below string) (*IMAP, error) {
-	s := &IMAP{session: &session{ctx: ctx, server: server}, below: below, boxes: map[string]*imapBox{}}
+	s := &IMAP{session: &session{ctx: ctx, server: server}, below: below, boxes: map[string]*imapBox{}, seen: map[string]bool{}}
 	others, err := s.namespace()
 	if err == nil {
 		err = s.list(others)
@@ -63,6 +68,7 @@ func (s *IMAP) namespace() (others []string, err error) {
 		return nil, fmt.Errorf("%s: %s has no folders there", s.session.server.Address, s.session.server.User)
 	}
 	s.prefix, s.delim = n.Personal[0].Prefix, delimiter(n.Personal[0].Delim)
+	s.others, s.shared = n.Other, n.Shared
 	for _, other := range slices.Concat(n.Other, n.Shared) {
 		if !strings.HasPrefix(s.prefix, other.Prefix) {
 			others = append(others, other.Prefix)
@@ -86,8 +92,11 @@ func (s *IMAP) list(others []string) error {
 	}
 	names, err := client.List("", "*", nil).Collect()
 	for _, l := range names {
-		if slices.Contains(l.Attrs, imap.MailboxAttrNoSelect) || slices.Contains(l.Attrs, imap.MailboxAttrNonExistent) ||
-			slices.ContainsFunc(others, func(prefix string) bool { return strings.HasPrefix(l.Mailbox, prefix) }) {
+		if slices.Contains(l.Attrs, imap.MailboxAttrNoSelect) || slices.Contains(l.Attrs, imap.MailboxAttrNonExistent) {
+			continue
+		}
+		s.seen[l.Mailbox] = true
+		if slices.ContainsFunc(others, func(prefix string) bool { return strings.HasPrefix(l.Mailbox, prefix) }) {
 			continue
 		}
 		name := l.Mailbox
@@ -127,6 +136,15 @@ func (s *IMAP) name(archived string) (string, error) {
 	if len(levels) == 0 {
 		return "INBOX", nil
 	}
+	if s.delim == "" && len(levels) > 1 {
+		return "", errors.New("the server has no folders in folders")
+	}
+	return s.prefix + s.levels(levels), nil
+}
+
+// levels are put together as the server does it, in UTF-8.
+func (s *IMAP) levels(levels []string) string {
+	texts := make([]string, len(levels))
 	for i, level := range levels {
 		text, err := utf7.Encoding.NewDecoder().String(level)
 		if err != nil { // of a server that allowed it
@@ -139,12 +157,29 @@ func (s *IMAP) name(archived string) (string, error) {
 		if s.delim != "" {
 			text = strings.ReplaceAll(text, s.delim, "_")
 		}
-		levels[i] = text
+		texts[i] = text
 	}
-	if s.delim == "" && len(levels) > 1 {
-		return "", errors.New("the server has no folders in folders")
+	return strings.Join(texts, s.delim)
+}
+
+// other is the folder that a mailbox of somebody else's, or of nobody's, is; false if the user is not shown it. By NAMESPACE others' names begin
+// with who it is (RFC 2342, section 5). In another domain nobody is looked for.
+func (s *IMAP) other(n cyrus.Name) (name string, ok bool) {
+	if _, mailbox, ok := strings.Cut(string(n), "!"); ok {
+		_, domain, _ := strings.Cut(s.session.server.User, "@")
+		if n != cyrus.Name(domain+"!"+mailbox) {
+			return "", false
+		}
+		n = cyrus.Name(mailbox)
 	}
-	return s.prefix + strings.Join(levels, s.delim), nil
+	spaces, levels := s.shared, strings.Split(string(n), ".")
+	if n.User() != "" {
+		spaces, levels = s.others, levels[1:]
+	}
+	if len(spaces) > 0 {
+		name = spaces[0].Prefix + s.levels(levels)
+	}
+	return name, s.seen[name]
 }
 
 // Held looks into all of the user's folders: what is in none is missing.

@@ -10,17 +10,17 @@ import (
 	"backupfs/cyrus"
 )
 
-// Subscribe subscribes the user to those of his own folders that are there. Others' are called differently by each server.
+// Subscribe subscribes the user to those folders that are there: his own, and others' that he is shown.
 func (s *IMAP) Subscribe(_ context.Context, list []Subscription, dryRun bool) (n int, err error) {
 	for _, e := range list {
-		if e.Own == "" {
-			continue
+		name, ok := s.other(e.Other)
+		if e.Own != "" {
+			if name, err = s.name(e.Own); err != nil {
+				return n, err
+			}
+			ok = s.boxes[name] != nil && !s.boxes[name].absent
 		}
-		name, err := s.name(e.Own)
-		if err != nil {
-			return n, err
-		}
-		if box := s.boxes[name]; box == nil || box.absent {
+		if !ok {
 			continue
 		}
 		if n++; dryRun {

@@ -24,11 +24,9 @@ func (s *Spool) Subscribe(ctx context.Context, list []Subscription, dryRun bool)
 	}
 	add := map[string]string{}
 	for _, e := range list {
-		key := e.Key
+		key := cyrus.OtherSubscriptionKey(e.Other, version2)
 		if e.Own != "" {
 			key = cyrus.SubscriptionKey(s.name(e.Own), liveLevels(e.Own, s.below), version2)
-		} else if e.Version2 != version2 {
-			continue // another's folder is called otherwise there
 		}
 		if _, there := live[key]; !there {
 			add[key] = ""

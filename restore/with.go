@@ -33,11 +33,11 @@ func ParseWith(list string) (w With, err error) {
 	return w, nil
 }
 
-// Subscription is a record of what the user subscribed to.
+// Subscription is a folder that the user subscribed to.
 type Subscription struct {
-	Key      string // as in the database
-	Version2 bool   // of which it is
-	Own      string // the archived name, if it is the user's own folder
+	Version2 bool       // of the database where it stands
+	Own      string     // the archived name, if it is the user's own
+	Other    cyrus.Name // else
 }
 
 // Subscriber is a Sink that can subscribe its user to folders. It returns to how many he was not.
@@ -110,9 +110,9 @@ func (d *Date) subscriptions(ctx context.Context, s *Selection) (list []Subscrip
 		switch {
 		case key == cyrus.SubVersionKey:
 		case own && selected[archived]:
-			list = append(list, Subscription{key, version2, archived})
+			list = append(list, Subscription{Version2: version2, Own: archived})
 		case !own && len(s.Folders) == 0:
-			list = append(list, Subscription{Key: key, Version2: version2})
+			list = append(list, Subscription{Version2: version2, Other: cyrus.OtherSubscribed(key, version2)})
 		}
 	}
 	return list, nil

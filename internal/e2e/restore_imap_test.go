@@ -26,7 +26,7 @@ func TestRestoreIMAP(t *testing.T) {
 			}
 			options.Extra = []string{"failedloginpause: 0", "sasl_pwcheck_method: alwaystrue"} // who may act for whom is still the server's to say
 			lab := cyruslab.Start(t, options)
-			lab.MustAddUsers(t, user)
+			lab.MustAddUsers(t, user, strings.Replace(user, "alice", "bob", 1))
 			restoreByIMAP(t, lab, user)
 		})
 	}
@@ -43,8 +43,15 @@ func restoreByIMAP(t *testing.T, lab *cyruslab.Lab, user string) {
 	}
 	cyruslab.Must(t, c.Subscribe(sub), c.Subscribe("INBOX"), c.SetMetadata(sub, "/private/comment", "mine (\\)"), c.SetMetadata(sub, "/shared/comment", "Entwürfe"),
 		c.SetMetadata(work, "/private/comment", "as it was"))
+	others := mustShareWith(t, lab, user)
+	for _, name := range others {
+		cyruslab.Must(t, c.Subscribe(name))
+	}
 	before, err := lab.Truth(user)
 	cyruslab.Must(t, err)
+	if len(before.Users[user].Subscribed) != 2+len(others) {
+		t.Fatalf("subscribed to %q", before.Users[user].Subscribed)
+	}
 	store := filepath.Join(t.TempDir(), "store")
 	mustRun(t, 0, "backupd", "backup", "--store", store, "--imapd-conf", lab.Conf, "--at", days[0]+"T23:55:00Z", user)
 	const secret = "open-sesame"
@@ -81,7 +88,7 @@ func restoreByIMAP(t *testing.T, lab *cyruslab.Lab, user string) {
 
 	// What is lost comes, to where it was.
 	_, err = c.Select(work)
-	cyruslab.Must(t, err, c.Expunge("2:4"), c.Unselect(), c.Delete(sub), c.Delete(empty), c.Unsubscribe(sub), c.SetMetadata(work, "/private/comment", "as it is"))
+	cyruslab.Must(t, err, c.Expunge("2:4"), c.Unselect(), c.Delete(sub), c.Delete(empty), c.Unsubscribe(sub), c.Unsubscribe(others[0]), c.Unsubscribe(others[1]), c.SetMetadata(work, "/private/comment", "as it is"))
 	if got := restore("--to", "original", "--with", "subscriptions,annotations", "--dry-run"); sum(got) != 12 {
 		t.Errorf("would be merged: %+v", got)
 	}
@@ -113,6 +120,21 @@ func restoreByIMAP(t *testing.T, lab *cyruslab.Lab, user string) {
 	if !strings.Contains(o.stderr, "login as mallory for "+user) || strings.Contains(o.stderr, secret) {
 		t.Errorf("backupd said %s", o.stderr)
 	}
+}
+
+// mustShareWith makes a folder of bob's and one of nobody's, which a user may read, and returns what he calls them.
+func mustShareWith(t *testing.T, lab *cyruslab.Lab, user string) []string {
+	t.Helper()
+	bob := lab.MustLogin(t, strings.Replace(user, "alice", "bob", 1))
+	folder := in(lab, umlaut)
+	admin, err := lab.Admin()
+	domain := strings.TrimPrefix(user, "alice")
+	cyruslab.Must(t, err, bob.Create(folder), bob.SetACL(folder, user, "lrs"), admin.Create("info"+domain), admin.SetACL("info"+domain, user, "lrs"), admin.Close())
+	others, shared := "user", ""
+	if lab.Options.AltNamespace {
+		others, shared = "Other Users", "Shared Folders"+lab.Sep()
+	}
+	return []string{others + lab.Sep() + "bob" + lab.Sep() + umlaut, shared + "info"}
 }
 
 // TestRestoreIMAPRefused: a message that the server will not have stops no other.
