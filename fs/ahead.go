@@ -188,15 +188,15 @@ func (f *FS) handOver(u *user, l *listing) {
 		}
 		for i := from; i < to; i++ {
 			p := &l.files[i]
-			n, _ := decode(p.node)
-			if i == mark || n.kind != kindContent || p.size == 0 || p.size > maxHanded || l.walk.skip(i) {
+			tar, ok := l.tar(i)
+			if i == mark || !ok || tar < 0 || p.size == 0 || p.size > maxHanded || l.walk.skip(i) {
 				continue
 			}
-			if n.id >= end {
-				end = f.inflateAhead(u, n.id, last)
+			if tar >= end {
+				end = f.inflateAhead(u, tar, last)
 			}
 			known := true
-			_ = f.members.View(context.Background(), u.archive, u.member, n.id, p.size, func(data []byte) error {
+			_ = f.members.View(context.Background(), u.archive, u.member, tar, p.size, func(data []byte) error {
 				known = f.ahead.server.InodeNotifyStoreCache(p.node, 0, data) == fuse.OK
 				return nil
 			}) // whoever asks for the file is told of an error
@@ -207,11 +207,14 @@ func (f *FS) handOver(u *user, l *listing) {
 	}
 }
 
-// lastContent is where the last file of a listing begins that is known by its place.
+// lastContent is where the last file of a listing begins of which it is known.
 func (l *listing) lastContent() int64 {
-	for _, p := range slices.Backward(l.files) {
-		if n, _ := decode(p.node); n.kind == kindContent {
-			return n.id
+	if l.tars != nil {
+		return slices.Max(l.tars)
+	}
+	for i := range slices.Backward(l.files) {
+		if tar, ok := l.tar(i); ok {
+			return tar
 		}
 	}
 	return -1

@@ -41,11 +41,11 @@ func (f *FS) stat(ctx *request, id uint64) (entry, error) {
 		return entry{}, err
 	}
 	defer f.users.release(u)
-	switch n.kind {
-	case kindContent, kindMessage:
+	switch {
+	case n.isFile():
 		p, err := f.place(u, id, n)
 		return fileEntry("", id, p.size, p.mtime), err
-	case kindLatest:
+	case n.isLatest():
 		r, err := u.run(n.run)
 		return entry{node: id, mode: syscall.S_IFLNK, nlink: 1, size: int64(len(r.Date)), mtime: r.Begun.Unix(), ttl: soon}, err
 	}
@@ -79,15 +79,17 @@ type place struct{ tar, size, mtime int64 }
 
 // place finds a file: in the listing that led to it, or by a question to the index.
 func (f *FS) place(u *user, id uint64, n node) (place, error) {
-	if n.kind == kindMessage {
-		m, ok, err := u.index.MessageByID(n.id)
+	if l, i := f.listed(id); l != nil {
+		if tar, ok := l.tar(i); ok {
+			return place{tar, l.files[i].size, l.files[i].mtime}, nil
+		}
+	}
+	if n.isRow() {
+		m, _, ok, err := u.index.MessageByID(n.id)
 		if err == nil && (!ok || m.Tar < 0 && !m.Lost) {
 			err = errStale
 		}
 		return place{m.Tar, m.Size, m.InternalDate}, err
-	}
-	if l, i := f.listed(id); l != nil {
-		return place{n.id, l.files[i].size, l.files[i].mtime}, nil
 	}
 	m, ok, err := u.index.FileAt(n.id)
 	if err != nil || ok {

@@ -9,7 +9,7 @@
 //   - Node ids are computed (nodeid.go), never remembered, so FORGET has nothing to do.
 //   - Everything below a date is immutable, and the kernel may keep it for ever. What changes is the root and a user's
 //     folder: their entries and attributes live for a second.
-//   - st_ino is the d_ino that a listing shows, and grows with the place in the archive.
+//   - st_ino is the d_ino that a listing shows, and grows with the place in the archive; nearly so with Options.Flags.
 //   - OPEN and OPENDIR are answered ENOSYS: the kernel then opens files without asking and keeps what it has read.
 //   - What is handed to the kernel unasked (ahead.go) is what a READ would answer, and nothing of a damaged member.
 //   - An error is logged where it becomes an errno (errno.go), with the user, date, folder and UID; no one panics.

@@ -24,6 +24,8 @@ var (
 	errStale = errors.New("it was replaced")
 	// errLost: the archive was damaged there before its index was made.
 	errLost = errors.New("its bytes are not in the archive, and the server had them")
+	// errNoFlags: which the log has of their folder.
+	errNoFlags = errors.New("its flags cannot be read")
 	// errNoFit: a number is too large for a node id.
 	errNoFit = errors.New("more than a mount can number")
 )
@@ -43,6 +45,7 @@ func (f *FS) errno(err error, id uint64) fuse.Status {
 		{errLong, fuse.Status(syscall.ENAMETOOLONG)},
 		{errNoAttr, fuse.ENOATTR},
 		{errStale, fuse.Status(syscall.ESTALE)},
+		{errNoFlags, fuse.EIO},
 		{context.Canceled, fuse.EINTR},
 	} {
 		if errors.Is(err, known.err) {
@@ -84,7 +87,7 @@ func (f *FS) describe(id uint64) string {
 	switch n.kind {
 	case kindContent:
 		words = append(words, fmt.Sprintf("at %d of the tar", n.id))
-	case kindMessage:
+	case kindMessage, kindFlagged:
 		words = append(words, fmt.Sprintf("row %d", n.id))
 	}
 	return strings.Join(words, ", ")
@@ -102,15 +105,19 @@ func (f *FS) locate(u *user, id uint64, n node) (words []string) {
 			return nil
 		}
 		h := holders[0]
-		at, uid = node{kind: kindDir, run: h.First, id: -1}, h.UID
-		if t, err := f.tree(u, at); err == nil {
-			for _, d := range t.dirs {
-				if d.folder == h.Folder && h.Folder != 0 {
-					at.id = d.id
-				}
-			}
+		at, uid = f.dirOf(u, h.First, h.Folder), h.UID
+	} else if n.kind == kindFlagged {
+		m, folder, ok, err := u.index.MessageByID(n.id)
+		if err != nil || !ok {
+			return nil
 		}
+		at, uid = f.dirOf(u, n.run, folder), m.UID
 	}
+	return f.words(u, at, uid)
+}
+
+// words say what a directory is, and which message in it, if uid is not 0.
+func (f *FS) words(u *user, at node, uid uint32) (words []string) {
 	if t, err := f.tree(u, at); err == nil {
 		words = append(words, t.name())
 		if d := t.dirs[at.id]; at.kind == kindDir && d != nil && d.parent != nil {
@@ -121,4 +128,19 @@ func (f *FS) locate(u *user, id uint64, n node) (words []string) {
 		words = append(words, fmt.Sprintf("message %d", uid))
 	}
 	return words
+}
+
+// dirOf is a folder's directory at a date; if there is none, its id is -1.
+func (f *FS) dirOf(u *user, run int, folder int64) node {
+	at := node{kind: kindDir, run: run, id: -1}
+	t, err := f.tree(u, at)
+	if err != nil {
+		return at
+	}
+	for _, d := range t.dirs {
+		if d.folder == folder && folder != 0 {
+			at.id = d.id
+		}
+	}
+	return at
 }

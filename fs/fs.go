@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"backupfs/archive"
+	"backupfs/history"
 	"backupfs/internal/store"
 )
 
@@ -24,6 +25,7 @@ type Options struct {
 	Expunged   bool // show messages that the date's index has as expunged
 	UTF8       bool // folders have their names in UTF-8, not in modified UTF-7
 	Snapshots  bool // dates above users: snapshots.go
+	Flags      bool // messages have flags: flags.go
 	Log        *log.Logger
 }
 
@@ -34,6 +36,8 @@ const (
 	maxDirs     = 50_000  // … and how many folders in all of them: 10 MB
 	maxListings = 32      // folders whose messages are in memory: as many walks can go on at once without a query a read
 	maxListed   = 250_000 // messages in all of them, 32 bytes each: 8 MB. A larger folder is kept alone
+	maxStates   = 16      // folders whose flags are in memory …
+	maxFlags    = 250_000 // … and those of how many messages, 16 bytes each: 4 MB
 	maxReported = 1000    // errors that are remembered, so as not to be logged again
 )
 
@@ -53,8 +57,9 @@ type FS struct {
 	users      *users
 	root       root
 	trees      *lru[treeKey, *tree]
-	listings   *lru[uint64, *listing] // by node id
-	listers    singleflight.Group
+	listings   *lru[uint64, *listing]         // by node id
+	flags      *lru[flagsKey, *history.Flags] // by what they are of
+	listers    singleflight.Group             // for what two requests would make at once
 	members    *archive.Cache
 	reported   *lru[string, struct{}]
 	ahead      ahead
@@ -72,6 +77,7 @@ func New(opts Options) *FS {
 		trees:      newLRU[treeKey, *tree](maxTrees, maxDirs),
 		listings:   newLRU[uint64, *listing](maxListings, maxListed),
 		members:    archive.NewCache(opts.CacheBytes),
+		flags:      newLRU[flagsKey, *history.Flags](maxStates, maxFlags),
 		stretches:  newLRU[uint64, *listing](maxStretches, maxStretches),
 		reported:   newLRU[string, struct{}](maxReported, maxReported),
 	}

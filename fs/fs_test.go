@@ -89,6 +89,15 @@ func read(f *FS, id uint64, size int, off uint64) (string, fuse.Status) {
 	return string(b), st
 }
 
+func getXAttr(f *FS, id uint64, name string) (string, fuse.Status) {
+	b := make([]byte, 1000)
+	n, st := f.GetXAttr(nil, &fuse.InHeader{NodeId: id}, name, b)
+	if st != fuse.OK {
+		return "", st
+	}
+	return string(b[:n]), st
+}
+
 // names reads a whole directory, in answers of size bytes.
 func names(t *testing.T, f *FS, id uint64, size int) (all []string) {
 	t.Helper()

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"sort"
 	"strconv"
 	"syscall"
 
@@ -18,6 +19,7 @@ type listing struct {
 	// parent is the inode of the directory above.
 	parent uint64
 	files  []file
+	tars   []int64  // where the files stand in the tar, -1 if they are lost; nil where their node ids say it
 	names  []string // what the names of files end with; the first is empty
 	rest   []entry  // directories and links
 	walk   walk
@@ -51,6 +53,41 @@ func (l *listing) find(id uint64) (i int, ok bool) {
 	return slices.BinarySearchFunc(l.files, id, func(p file, id uint64) int { return cmp.Compare(p.node, id) })
 }
 
+// add adds a file.
+func (l *listing) add(p file, tar int64) {
+	l.files = append(l.files, p)
+	if l.tars != nil {
+		l.tars = append(l.tars, tar)
+	}
+}
+
+// tar is where a file's bytes stand, -1 if they are lost; ok is false if only the index knows.
+func (l *listing) tar(i int) (tar int64, ok bool) {
+	if l.tars != nil {
+		return l.tars[i], true
+	}
+	n, _ := decode(l.files[i].node)
+	return n.id, n.kind == kindContent
+}
+
+// sort orders the files by node id.
+func (l *listing) sort() {
+	if l.tars != nil {
+		sort.Sort(byNode{l})
+		return
+	}
+	slices.SortFunc(l.files, func(a, b file) int { return cmp.Compare(a.node, b.node) })
+}
+
+type byNode struct{ *listing }
+
+func (l byNode) Len() int           { return len(l.files) }
+func (l byNode) Less(i, j int) bool { return l.files[i].node < l.files[j].node }
+func (l byNode) Swap(i, j int) {
+	l.files[i], l.files[j] = l.files[j], l.files[i]
+	l.tars[i], l.tars[j] = l.tars[j], l.tars[i]
+}
+
 // listed finds a file in the listings that are in memory: l.files[i]. l is nil if it is in none.
 func (f *FS) listed(id uint64) (l *listing, i int) { return lists(f.listings, id) }
 
@@ -81,6 +118,9 @@ func (f *FS) list(u *user, id uint64, n node) (*listing, error) {
 		return nil, err
 	}
 	l := &listing{node: n, names: []string{""}, walk: newWalk()}
+	if f.opts.Flags {
+		l.tars = []int64{}
+	}
 	switch n.kind {
 	case kindDir:
 		err = f.listDir(u, t, l)
@@ -92,7 +132,7 @@ func (f *FS) list(u *user, id uint64, n node) (*listing, error) {
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(l.files, func(a, b file) int { return cmp.Compare(a.node, b.node) })
+	l.sort()
 	f.listings.put(id, l, int64(l.len()))
 	return l, nil
 }
@@ -136,6 +176,11 @@ func (f *FS) listDir(u *user, t *tree, l *listing) error {
 
 // listFolder adds the messages and meta files of a folder at a date.
 func (f *FS) listFolder(u *user, folder int64, l *listing) error {
+	metas, err := u.index.Metas(folder, l.node.run)
+	if err != nil {
+		return err
+	}
+	since := f.sinceOf(metas)
 	for m, err := range u.index.Messages(folder, l.node.run) {
 		if err != nil {
 			return err
@@ -143,24 +188,20 @@ func (f *FS) listFolder(u *user, folder int64, l *listing) error {
 		if !f.shown(m) {
 			continue
 		}
-		if err := l.addMessage(m, 0); err != nil {
+		if err := l.addMessage(m, since, 0); err != nil {
 			return err
 		}
-	}
-	metas, err := u.index.Metas(folder, l.node.run)
-	if err != nil {
-		return err
 	}
 	return l.addMetas(metas, metaName)
 }
 
-// addMessage adds a message's file; name is what stands behind its UID, in names.
-func (l *listing) addMessage(m index.Message, name int32) error {
-	id, err := messageNode(l.node.slot, m)
+// addMessage adds a message's file; since is messageNode's, name is what stands behind its UID, in names.
+func (l *listing) addMessage(m index.Message, since int, name int32) error {
+	id, err := messageNode(l.node.slot, m, since)
 	if err != nil {
 		return fmt.Errorf("message %d: %w", m.UID, err)
 	}
-	l.files = append(l.files, file{node: id, size: m.Size, mtime: m.InternalDate, uid: m.UID, name: name})
+	l.add(file{node: id, size: m.Size, mtime: m.InternalDate, uid: m.UID, name: name}, m.Tar)
 	return nil
 }
 
@@ -197,7 +238,7 @@ func (l *listing) addMetas(metas []index.Meta, show func(string) bool) error {
 		if err != nil {
 			return err
 		}
-		l.files = append(l.files, file{node: e.node, size: m.Size, mtime: m.Mtime, name: int32(len(l.names))})
+		l.add(file{node: e.node, size: m.Size, mtime: m.Mtime, name: int32(len(l.names))}, m.Tar)
 		l.names = append(l.names, m.Name)
 	}
 	return nil
@@ -218,8 +259,14 @@ func fits(n node) (uint64, error) {
 }
 
 // messageNode is a message's node id. Where the internal date is the one that is stored beside the bytes, the file is the same
-// whatever folder and date it is seen in, and so is its inode, and what the kernel keeps of it.
-func messageNode(slot uint32, m index.Message) (uint64, error) {
+// whatever folder and date it is seen in, and so is its inode, and what the kernel keeps of it. If since is not 0, it is another one for each
+// state of the folder: the one that began with that run.
+func messageNode(slot uint32, m index.Message, since int) (uint64, error) {
+	if since > 0 {
+		if id, ok := (node{kind: kindFlagged, slot: slot, run: since, id: m.ID}).encode(); ok {
+			return id, nil
+		}
+	}
 	if m.InternalDate == m.FileMtime && m.Tar >= 0 {
 		if id, ok := (node{kind: kindContent, slot: slot, id: m.Tar}).encode(); ok {
 			return id, nil

@@ -90,7 +90,11 @@ func (f *FS) lookupDir(u *user, n node, name string) (entry, error) {
 			return entry{}, err
 		}
 		if ok && f.shown(m) {
-			id, err := messageNode(n.slot, m)
+			since, err := f.since(u, d.folder, n.run)
+			if err != nil {
+				return entry{}, err
+			}
+			id, err := messageNode(n.slot, m, since)
 			return fileEntry(name, id, m.Size, m.InternalDate), err
 		}
 	}

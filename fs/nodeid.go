@@ -10,6 +10,7 @@ const (
 	runBits     = 16 // a run a day for 179 years
 	viewBits    = 2  // beside a run
 	idBits      = 22 // of a directory or a folder, beside a run and a view
+	rowBits     = 24 // of a message, beside a run
 
 	rootID = 1 // FUSE says so
 )
@@ -22,8 +23,8 @@ const (
 	kindUser                // a user's folder
 	kindDir                 // run, view, directory in its tree; 0 is the top
 	kindSpecial             // run, one of the directories below
-	kindLatest              // run that the link "latest" leads to
-	kindLink                // run, view, link in its tree
+	kindFlagged             // run, row of the index: a message with the flags that it had from that run on (flags.go)
+	kindLink                // run, view, link in its tree; 0, at a date, is the link "latest" that leads there
 	kindContent             // a file, by the place of its bytes: the same in all dates that have it
 	kindMessage             // a row of the index: a message whose date is not the one that is stored beside its bytes
 )
@@ -55,6 +56,15 @@ type node struct {
 // blockSize divides the offset of any content: the tar's block.
 const blockSize = 512
 
+// isFile tells messages and meta files from all else.
+func (n node) isFile() bool { return n.kind == kindContent || n.isRow() }
+
+// isRow says that id is a message's row.
+func (n node) isRow() bool { return n.kind == kindMessage || n.kind == kindFlagged }
+
+// isLatest says that it is the link "latest".
+func (n node) isLatest() bool { return n.kind == kindLink && n.view == viewDate && n.id == 0 }
+
 // encode returns the node id; ok is false if a number does not fit.
 func (n node) encode() (id uint64, ok bool) {
 	inTree := n.kind == kindDir || n.kind == kindLink
@@ -71,8 +81,8 @@ func (n node) encode() (id uint64, ok bool) {
 	case kindDir, kindSpecial, kindLink:
 		payload = uint64(n.run)<<(viewBits+idBits) | uint64(n.view)<<idBits | uint64(n.id)
 		ok = n.run < 1<<runBits && n.id < 1<<idBits
-	case kindLatest:
-		payload, ok = uint64(n.run), n.run < 1<<runBits && n.id == 0
+	case kindFlagged:
+		payload, ok = uint64(n.run)<<rowBits|uint64(n.id), n.run < 1<<runBits && n.id < 1<<rowBits
 	case kindContent:
 		payload = uint64(n.id / blockSize)
 		ok = n.run == 0 && n.id%blockSize == 0 && payload < 1<<payloadBits
@@ -92,8 +102,8 @@ func decode(id uint64) (n node, ok bool) {
 	case kindUser:
 	case kindDir, kindSpecial, kindLink:
 		n.run, n.view, n.id = int(payload>>(viewBits+idBits)), view(payload>>idBits&(1<<viewBits-1)), int64(payload&(1<<idBits-1))
-	case kindLatest:
-		n.run = int(payload)
+	case kindFlagged:
+		n.run, n.id = int(payload>>rowBits), int64(payload&(1<<rowBits-1))
 	case kindContent:
 		n.id = int64(payload) * blockSize
 	case kindMessage:

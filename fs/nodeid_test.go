@@ -18,7 +18,7 @@ func anyNode(t *rapid.T, k kind) node {
 		slot: uint32(max(0, near(slotBits).Draw(t, "slot"))),
 		run:  int(near(runBits).Draw(t, "run")),
 		view: view(rapid.IntRange(0, 1<<viewBits).Draw(t, "view")),
-		id:   rapid.OneOf(near(idBits), near(payloadBits)).Draw(t, "id"),
+		id:   rapid.OneOf(near(idBits), near(rowBits), near(payloadBits)).Draw(t, "id"),
 	}
 	if rapid.Bool().Draw(t, "block") {
 		n.id *= blockSize

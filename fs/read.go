@@ -20,7 +20,7 @@ func (f *FS) read(ctx *request, id uint64, buf []byte, off uint64) (int, error) 
 	if !ok {
 		return 0, errStale
 	}
-	if n.kind != kindContent && n.kind != kindMessage {
+	if !n.isFile() {
 		return 0, errIsDir
 	}
 	u, err := f.users.acquire(ctx, n.slot)
@@ -55,7 +55,7 @@ func (f *FS) readlink(ctx *request, id uint64) (string, error) {
 	if !ok {
 		return "", errStale
 	}
-	if n.kind != kindLatest && n.kind != kindLink {
+	if n.kind != kindLink {
 		return "", errNotLink
 	}
 	u, err := f.users.acquire(ctx, n.slot)
@@ -63,7 +63,7 @@ func (f *FS) readlink(ctx *request, id uint64) (string, error) {
 		return "", err
 	}
 	defer f.users.release(u)
-	if n.kind == kindLatest {
+	if n.isLatest() {
 		r, err := u.run(n.run)
 		return r.Date, err
 	}

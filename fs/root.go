@@ -79,7 +79,7 @@ func (u *user) newest() []entry {
 		return nil
 	}
 	r := u.runs[len(u.runs)-1]
-	id, _ := node{kind: kindLatest, slot: u.slot.num, run: r.Run.Run}.encode() // open left out what does not fit
+	id, _ := node{kind: kindLink, slot: u.slot.num, run: r.Run.Run}.encode() // open left out what does not fit
 	latest := entry{name: "latest", node: id, mode: syscall.S_IFLNK, nlink: 1, size: int64(len(r.Date)), mtime: r.Begun.Unix(), ttl: soon}
 	return []entry{u.top(viewNames[viewAll], r, viewAll), u.top(viewNames[viewDeleted], r, viewDeleted), latest}
 }

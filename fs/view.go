@@ -154,22 +154,31 @@ func (f *FS) listPast(u *user, t *tree, d *dir, l *listing) error {
 	if err := l.addLinks(t, d); err != nil || d.folder == 0 {
 		return err
 	}
-	names := map[int]int32{t.run.Run.Run: 0} // by run, in l.names
+	type last struct {
+		name  int32 // in l.names
+		since int
+	}
+	runs := map[int]last{}
 	for m, err := range f.messages(u, t, t.past.folders[d.folder], 0, math.MaxUint32) {
 		if err != nil {
 			return err
 		}
-		name, ok := names[m.Last]
+		r, ok := runs[m.Last]
 		if !ok {
-			r, err := u.run(m.Last)
-			if err != nil {
+			if r.since, err = f.since(u, d.folder, m.Last); err != nil {
 				return err
 			}
-			name = int32(len(l.names))
-			names[m.Last] = name
-			l.names = append(l.names, r.Date)
+			if m.Last != t.run.Run.Run {
+				date, err := u.run(m.Last)
+				if err != nil {
+					return err
+				}
+				r.name = int32(len(l.names))
+				l.names = append(l.names, date.Date)
+			}
+			runs[m.Last] = r
 		}
-		if err := l.addMessage(m.Message, name); err != nil {
+		if err := l.addMessage(m.Message, r.since, r.name); err != nil {
 			return err
 		}
 	}
@@ -192,7 +201,11 @@ func (f *FS) lookupPast(u *user, t *tree, d *dir, slot uint32, name string) (ent
 				return entry{}, err
 			}
 			if m.Last == last {
-				id, err := messageNode(slot, m.Message)
+				since, err := f.since(u, d.folder, last)
+				if err != nil {
+					return entry{}, err
+				}
+				id, err := messageNode(slot, m.Message, since)
 				return fileEntry(name, id, m.Size, m.InternalDate), err
 			}
 		}

@@ -23,14 +23,14 @@ import (
 )
 
 // TestViews: whatever a server did, all and deleted say of it, as of any run, what a plain model says; and a message there is the very file that it is
-// in the date where it stood last.
+// in the date where it stood last. If messages have flags, it has those that it had there.
 func TestViews(t *testing.T) {
 	f := newFS(t)
 	n := 0
 	testenv.Check(t, func(r *rapid.T) {
 		tb := indextest.Rapid(t, r)
 		n++
-		f.opts.Expunged = n%4 == 0
+		f.opts.Expunged, f.opts.Flags = n%4 == 0, n%4 < 2
 		s := indextest.NewServer()
 		for range rapid.IntRange(1, 6).Draw(r, "runs") {
 			for range rapid.IntRange(0, 8).Draw(r, "changes") {
@@ -81,6 +81,16 @@ func compareView(t testing.TB, f *FS, s *indextest.Server, user, top uint64, v v
 		}
 		if same != there {
 			t.Errorf("%s as of run %d: %s is node %#x, and %s is %#x", viewNames[v], run, p, there, want[p].date, same)
+		}
+		got := ""
+		for _, name := range []string{"user.cyrus.uid", "user.cyrus.flags"} {
+			value, st := getXAttr(f, there, name)
+			if got += value + " "; (st == fuse.OK) != f.opts.Flags {
+				t.Errorf("%s as of run %d: %s has %s: %v", viewNames[v], run, p, name, st)
+			}
+		}
+		if f.opts.Flags && got != want[p].flags {
+			t.Errorf("%s as of run %d: %s has UID and flags %q, not %q", viewNames[v], run, p, got, want[p].flags)
 		}
 	}
 	for p := range got {
@@ -138,8 +148,8 @@ func walkView(t testing.TB, f *FS, id uint64, at string, into map[string]string)
 	}
 }
 
-// seen is an entry of a view: what it is, and of a message the path in the date where it stood last.
-type seen struct{ is, date string }
+// seen is an entry of a view: what it is, and of a message the path in the date where it stood last, and what it was there.
+type seen struct{ is, date, flags string }
 
 // modelView says what a view as of a run shows.
 func modelView(s *indextest.Server, v view, run int, expunged bool) map[string]seen {
@@ -223,8 +233,9 @@ func modelView(s *indextest.Server, v view, run int, expunged bool) map[string]s
 		}
 		directory(homes[key.id])
 		tree[dated(path.Join(homes[key.id], fmt.Sprint(key.uid)+"."), "", last)] = seen{
-			is:   fmt.Sprint(s.Bodies[key.guid], fuse.OK, which[key].Date),
-			date: path.Join(append(append([]string{dates[last]}, cyrus.TreePath(names[key.id][last])...), fmt.Sprint(key.uid)+".")...),
+			is:    fmt.Sprint(s.Bodies[key.guid], fuse.OK, which[key].Date),
+			flags: fmt.Sprintf("%d %s ", key.uid, map[bool]string{true: `\Flagged`}[which[key].Flags != 0]),
+			date:  path.Join(append(append([]string{dates[last]}, cyrus.TreePath(names[key.id][last])...), fmt.Sprint(key.uid)+".")...),
 		}
 	}
 	return tree

@@ -1,20 +1,29 @@
 package fs
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"backupfs/cyrus"
 )
 
-// Extended attributes: of a message, its GUID (the SHA-1 of its bytes) and internal date; of a date, its run. A message's UID is
-// its name; it is no attribute, because one file can stand in several folders. Nor are flags and modseq, which differ from date to date
-// while the file is the same in all: the cyrus.index beside it has them, for backupd dump, and so has backupd versions.
+// Extended attributes: of a message, its GUID (the SHA-1 of its bytes) and internal date; of a date, its run. With Options.Flags, of a message
+// also its UID, flags and modification sequence: without, one file stands for it in all folders and dates, in which these differ.
 const attrPrefix = "user."
 
-// attribute is one extended attribute.
-type attribute struct{ name, value string }
+// attribute is one extended attribute. Its value is read when it is asked for: who lists names wants none.
+type attribute struct {
+	name  string
+	value func() (string, error)
+}
+
+func fixed(name, value string) attribute {
+	return attribute{name, func() (string, error) { return value, nil }}
+}
 
 // GetXAttr returns the value of an attribute.
 func (f *FS) GetXAttr(cancel <-chan struct{}, header *fuse.InHeader, name string, dest []byte) (uint32, fuse.Status) {
@@ -23,29 +32,34 @@ func (f *FS) GetXAttr(cancel <-chan struct{}, header *fuse.InHeader, name string
 	}
 	r := newRequest(cancel)
 	defer r.close()
-	attrs, err := f.attributes(r, header.NodeId)
+	value := ""
+	err := f.attributes(r, header.NodeId, func(attrs []attribute) (err error) {
+		i := slices.IndexFunc(attrs, func(a attribute) bool { return a.name == name })
+		if i < 0 {
+			return errNoAttr
+		}
+		value, err = attrs[i].value()
+		return err
+	})
 	if err != nil {
 		return 0, f.errno(err, header.NodeId)
 	}
-	for _, a := range attrs {
-		if a.name == name {
-			return put(dest, a.value)
-		}
-	}
-	return 0, f.errno(errNoAttr, header.NodeId)
+	return put(dest, value)
 }
 
 // ListXAttr lists the names of the attributes.
 func (f *FS) ListXAttr(cancel <-chan struct{}, header *fuse.InHeader, dest []byte) (uint32, fuse.Status) {
 	r := newRequest(cancel)
 	defer r.close()
-	attrs, err := f.attributes(r, header.NodeId)
+	var names strings.Builder
+	err := f.attributes(r, header.NodeId, func(attrs []attribute) error {
+		for _, a := range attrs {
+			names.WriteString(a.name + "\x00")
+		}
+		return nil
+	})
 	if err != nil {
 		return 0, f.errno(err, header.NodeId)
-	}
-	var names strings.Builder
-	for _, a := range attrs {
-		names.WriteString(a.name + "\x00")
 	}
 	return put(dest, names.String())
 }
@@ -58,46 +72,72 @@ func put(dest []byte, s string) (uint32, fuse.Status) {
 	return uint32(copy(dest, s)), fuse.OK
 }
 
-func (f *FS) attributes(ctx *request, id uint64) ([]attribute, error) {
+// attributes hands over those that a node has.
+func (f *FS) attributes(ctx *request, id uint64, use func([]attribute) error) error {
 	n, ok := decode(id)
 	if !ok {
-		return nil, errStale
+		return errStale
 	}
 	date := n.kind == kindDir && n.id == 0
-	if !date && n.kind != kindContent && n.kind != kindMessage {
-		return nil, nil
+	if !date && !n.isFile() {
+		return use(nil)
 	}
 	u, err := f.users.acquire(ctx, n.slot)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer f.users.release(u)
-	if date {
+	attrs, err := f.attributesOf(u, n)
+	if err != nil {
+		return err
+	}
+	return use(attrs)
+}
+
+func (f *FS) attributesOf(u *user, n node) ([]attribute, error) {
+	switch n.kind {
+	case kindDir:
 		r, err := u.run(n.run)
-		if err != nil {
-			return nil, err
-		}
 		complete := "yes"
 		if len(r.Skipped) > 0 {
 			complete = "no" // folders stand as the run before left them
 		}
 		return []attribute{
-			{"user.backupfs.run", strconv.Itoa(n.run)},
-			{"user.backupfs.begun", r.Begun.UTC().Format(time.RFC3339)},
-			{"user.backupfs.complete", complete},
-		}, nil
+			fixed("user.backupfs.run", strconv.Itoa(n.run)),
+			fixed("user.backupfs.begun", r.Begun.UTC().Format(time.RFC3339)),
+			fixed("user.backupfs.complete", complete),
+		}, err
+	case kindContent:
+		m, ok, err := u.index.FileAt(n.id)
+		if !ok {
+			return nil, err
+		}
+		return messageAttributes(m.GUID, m.FileMtime), err
 	}
-	m, ok, err := u.index.FileAt(n.id)
-	date1 := m.FileMtime
-	if n.kind == kindMessage {
-		m, ok, err = u.index.MessageByID(n.id)
-		date1 = m.InternalDate
-	}
-	if err != nil || !ok {
+	m, folder, ok, err := u.index.MessageByID(n.id)
+	if !ok {
 		return nil, err
 	}
+	attrs := messageAttributes(m.GUID, m.InternalDate)
+	if n.kind == kindFlagged {
+		key := flagsKey{n.slot, folder, n.run}
+		attrs = append(attrs,
+			fixed("user.cyrus.uid", strconv.FormatUint(uint64(m.UID), 10)),
+			attribute{"user.cyrus.flags", func() (string, error) {
+				flags, _, err := f.flagsOfMessage(u, key, m.UID)
+				return flagList(flags), err
+			}},
+			attribute{"user.cyrus.modseq", func() (string, error) {
+				_, modseq, err := f.flagsOfMessage(u, key, m.UID)
+				return strconv.FormatUint(modseq, 10), err
+			}})
+	}
+	return attrs, err
+}
+
+func messageAttributes(guid cyrus.GUID, date int64) []attribute {
 	return []attribute{
-		{"user.cyrus.guid", m.GUID.String()},
-		{"user.cyrus.internaldate", time.Unix(date1, 0).UTC().Format(time.RFC3339)},
-	}, nil
+		fixed("user.cyrus.guid", guid.String()),
+		fixed("user.cyrus.internaldate", time.Unix(date, 0).UTC().Format(time.RFC3339)),
+	}
 }

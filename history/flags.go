@@ -1,34 +1,126 @@
 package history
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
+	"slices"
 
 	"backupfs/cyrus"
 	"backupfs/index"
 )
 
-// Flags are those of a folder's messages in a run.
+// Flags are those of a folder's messages in a run, and the messages' modification sequences.
 type Flags struct {
-	index    *cyrus.Index
-	keywords []string
-	records  map[uint32]int // by UID
+	sets    [][]string   // of flags: a folder's messages have few different ones
+	records []flagRecord // by UID
 }
 
-// Of returns IMAP's flags of a message, by UID.
-func (f *Flags) Of(uid uint32) []string {
-	i, ok := f.records[uid]
+type flagRecord struct {
+	uid    uint32
+	set    int32
+	modseq uint64
+}
+
+// Message returns IMAP's flags of a message, by UID, which must not be changed, and its modification sequence.
+func (f *Flags) Message(uid uint32) (flags []string, modseq uint64, ok bool) {
+	i, ok := slices.BinarySearchFunc(f.records, uid, func(r flagRecord, uid uint32) int { return cmp.Compare(r.uid, uid) })
 	if !ok {
-		return nil
+		return nil, 0, false
 	}
-	return f.index.Records[i].FlagNames(f.keywords)
+	return f.sets[f.records[i].set], f.records[i].modseq, true
 }
 
-// folderFlags are a folder's flags, and the places in the tar of the files that say them.
+// Of returns a message's flags alone.
+func (f *Flags) Of(uid uint32) []string {
+	flags, _, _ := f.Message(uid)
+	return flags
+}
+
+// Len is the number of messages, of 16 bytes each.
+func (f *Flags) Len() int { return len(f.records) }
+
+// newFlags takes from a folder's index what is asked for; keywords are those of its header.
+func newFlags(ix *cyrus.Index, keywords []string) *Flags {
+	type bits struct {
+		system uint32
+		user   [4]uint32
+	}
+	f, known := &Flags{}, map[bits]int32{}
+	for i := range ix.Records {
+		r := &ix.Records[i]
+		if r.Unlinked() {
+			continue
+		}
+		b := bits{r.SystemFlags, r.UserFlags}
+		set, ok := known[b]
+		if !ok {
+			set = int32(len(f.sets))
+			known[b], f.sets = set, append(f.sets, r.FlagNames(keywords))
+		}
+		f.records = append(f.records, flagRecord{r.UID, set, r.Modseq})
+	}
+	// As the tree has it, of a UID that a damaged index has twice the later record counts.
+	slices.Reverse(f.records)
+	slices.SortStableFunc(f.records, func(a, b flagRecord) int { return cmp.Compare(a.uid, b.uid) })
+	f.records = slices.CompactFunc(f.records, func(a, b flagRecord) bool { return a.uid == b.uid })
+	return f
+}
+
+// FlagFiles are the files that say what flags a folder's messages have in a run.
+type FlagFiles struct{ index, header index.Meta }
+
+// FlagFilesOf finds them among a folder's meta files.
+func FlagFilesOf(metas []index.Meta) (f FlagFiles) {
+	for _, m := range metas {
+		switch m.Name {
+		case "cyrus.index":
+			f.index = m
+		case "cyrus.header":
+			f.header = m
+		}
+	}
+	return f
+}
+
+// Since is the first run in which they were what they are; 0 if there is no index.
+func (f FlagFiles) Since() int {
+	if f.index.Name == "" {
+		return 0
+	}
+	return max(f.index.First, f.header.First)
+}
+
+// Read reads them.
+func (f FlagFiles) Read(content func(index.Meta) ([]byte, error)) (*Flags, error) {
+	b, err := content(f.index)
+	var ix *cyrus.Index
+	if err == nil {
+		ix, err = cyrus.ParseIndex(b)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cyrus.index: %w", err)
+	}
+	var keywords []string
+	if f.header.Size > 0 {
+		b, err := content(f.header)
+		var h *cyrus.Header
+		if err == nil {
+			h, err = cyrus.ParseHeader(b)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("cyrus.header: %w", err)
+		}
+		keywords = h.Flags
+	}
+	return newFlags(ix, keywords), nil
+}
+
+// folderFlags are a folder's flags, and the files that say them.
 type folderFlags struct {
-	index, header int64
-	flags         *Flags
+	files FlagFiles
+	flags *Flags
 }
 
 // readFlags returns the flags of a folder's messages in a run. They are kept until others are asked for.
@@ -37,39 +129,14 @@ func (p *Past) readFlags(ctx context.Context, f *Folder, run int) (*Flags, error
 	if err != nil {
 		return nil, err
 	}
-	files := map[string]index.Meta{}
-	for _, m := range metas {
-		files[m.Name] = m
+	files := FlagFilesOf(metas)
+	if p.flags.flags != nil && p.flags.files == files {
+		return p.flags.flags, nil
 	}
-	ix, header := files["cyrus.index"], files["cyrus.header"]
-	if kept := p.flags; kept.flags != nil && kept.index == ix.Tar && kept.header == header.Tar {
-		return kept.flags, nil
-	}
-	flags := &Flags{records: map[uint32]int{}}
-	wrap := func(name string, err error) error {
-		return fmt.Errorf("%s: %s: %s: %w", p.date(run), f.path(run), name, err)
-	}
-	b, err := io.ReadAll(p.content(ctx, ix.Tar, ix.Size))
-	if err == nil {
-		flags.index, err = cyrus.ParseIndex(b)
-	}
+	flags, err := files.Read(func(m index.Meta) ([]byte, error) { return io.ReadAll(p.content(ctx, m.Tar, m.Size)) })
 	if err != nil {
-		return nil, wrap("cyrus.index", err)
+		return nil, fmt.Errorf("%s: %s: %w", p.date(run), f.path(run), err)
 	}
-	for i := range flags.index.Records {
-		flags.records[flags.index.Records[i].UID] = i
-	}
-	if header.Size > 0 {
-		b, err := io.ReadAll(p.content(ctx, header.Tar, header.Size))
-		var h *cyrus.Header
-		if err == nil {
-			h, err = cyrus.ParseHeader(b)
-		}
-		if err != nil {
-			return nil, wrap("cyrus.header", err)
-		}
-		flags.keywords = h.Flags
-	}
-	p.flags = folderFlags{ix.Tar, header.Tar, flags}
+	p.flags = folderFlags{files, flags}
 	return flags, nil
 }

@@ -89,10 +89,11 @@ func (ix *Index) Message(folder int64, run int, uid uint32) (m Message, ok bool,
 	return m, ok, err
 }
 
-// MessageByID returns a message by its row.
-func (ix *Index) MessageByID(id int64) (m Message, ok bool, err error) {
-	ok, err = ix.one(func(r *row) { m = scanMessage(r) }, selectMessage+"WHERE m.id = ?", id)
-	return m, ok, err
+// MessageByID returns a message, and the row of its folder, by its row.
+func (ix *Index) MessageByID(id int64) (m Message, folder int64, ok bool, err error) {
+	ok, err = ix.one(func(r *row) { m, folder = scanMessage(r), r.int(messageWidth) },
+		"SELECT "+messageColumns+", m.folder FROM "+messageTables+"WHERE m.id = ?", id)
+	return m, folder, ok, err
 }
 
 // FileAt finds the message bytes that stand at a tar offset of content: GUID, Size, Tar and FileMtime of the result.

@@ -107,7 +107,10 @@ func (m model) compareMessages(t testing.TB, ix *index.Index, a *archive.Archive
 		lives[g.ID] = life
 		for what, one := range map[string]func() (index.Message, bool, error){
 			"UID": func() (index.Message, bool, error) { return ix.Message(f.ID, run, g.UID) },
-			"row": func() (index.Message, bool, error) { return ix.MessageByID(g.ID) },
+			"row": func() (index.Message, bool, error) {
+				m, folder, ok, err := ix.MessageByID(g.ID)
+				return m, ok && folder == f.ID, err
+			},
 		} {
 			if o, ok, err := one(); o != g || !ok || err != nil {
 				t.Errorf("by %s: %+v, %v, %v, not %+v", what, o, ok, err, g)

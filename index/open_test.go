@@ -111,7 +111,7 @@ func TestReader(t *testing.T) {
 			t.Fatal(err)
 		}
 		// Nested questions, and a write of others between, are fine.
-		if _, ok, err := ix.MessageByID(m.ID); !ok || err != nil {
+		if _, _, ok, err := ix.MessageByID(m.ID); !ok || err != nil {
 			t.Fatal(ok, err)
 		}
 		mode, n := descriptors(t, dir)

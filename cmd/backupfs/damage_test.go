@@ -65,67 +65,71 @@ func TestDamage(t *testing.T) {
 		t.Fatalf("%d messages are in the damaged members", n)
 	}
 
-	m := x.mount("cache=1M")
-	t.Run("grep", func(t *testing.T) {
-		cmd := exec.Command("grep", "-rc", "--include=*.", "--exclude-dir=all", "^Subject: message", ".")
-		cmd.Dir = m.dir
-		var stdout, stderr bytes.Buffer
-		cmd.Stdout, cmd.Stderr = &stdout, &stderr
-		_ = cmd.Run() // it ends with 2
-		found := strings.Count(stdout.String(), ".:1\n")
-		var broken []string
-		for line := range strings.Lines(stderr.String()) {
-			path, is := strings.CutSuffix(strings.TrimPrefix(line, "grep: ./"), ": Input/output error\n")
-			if !is {
-				t.Errorf("grep says: %s", line)
-			}
-			broken = append(broken, path)
-		}
-		slices.Sort(broken)
-		want := slices.DeleteFunc(slices.Clone(wantBroken), func(path string) bool { return !strings.HasSuffix(path, ".") })
-		if !slices.Equal(broken, want) {
-			t.Errorf("grep cannot read %q, want %q", broken, want)
-		}
-		// Of one that is damaged behind its start, grep counts what it could read.
-		if all := 5 * 2 * 3 * 40; found < all-len(want) || strings.Count(stdout.String(), "\n") > all {
-			t.Errorf("grep finds %d of %d", found, all)
-		}
-	})
-	for _, order := range []string{"forward", "backward", "at random"} {
-		t.Run(order, func(t *testing.T) {
-			paths := slices.Collect(maps.Keys(contents)) // at random
-			switch order {
-			case "forward":
-				paths = mustWalk(t, m.dir)
-			case "backward":
-				slices.SortFunc(paths, func(a, b string) int { return strings.Compare(b, a) })
-			}
-			broken := []string{}
-			for _, path := range paths {
-				got, err := os.ReadFile(m.path(path))
-				switch want, known := contents[path]; {
-				case errors.Is(err, unix.EIO):
+	for _, options := range []string{"cache=1M", "cache=1M,flags"} {
+		t.Run(options, func(t *testing.T) {
+			m := x.mount(options)
+			t.Run("grep", func(t *testing.T) {
+				cmd := exec.Command("grep", "-rc", "--include=*.", "--exclude-dir=all", "^Subject: message", ".")
+				cmd.Dir = m.dir
+				var stdout, stderr bytes.Buffer
+				cmd.Stdout, cmd.Stderr = &stdout, &stderr
+				_ = cmd.Run() // it ends with 2
+				found := strings.Count(stdout.String(), ".:1\n")
+				var broken []string
+				for line := range strings.Lines(stderr.String()) {
+					path, is := strings.CutSuffix(strings.TrimPrefix(line, "grep: ./"), ": Input/output error\n")
+					if !is {
+						t.Errorf("grep says: %s", line)
+					}
 					broken = append(broken, path)
-				case err != nil || !known || string(got) != want:
-					t.Errorf("%s: %d bytes, %v, want %d", path, len(got), err, len(want))
+				}
+				slices.Sort(broken)
+				want := slices.DeleteFunc(slices.Clone(wantBroken), func(path string) bool { return !strings.HasSuffix(path, ".") })
+				if !slices.Equal(broken, want) {
+					t.Errorf("grep cannot read %q, want %q", broken, want)
+				}
+				// Of one that is damaged behind its start, grep counts what it could read.
+				if all := 5 * 2 * 3 * 40; found < all-len(want) || strings.Count(stdout.String(), "\n") > all {
+					t.Errorf("grep finds %d of %d", found, all)
+				}
+			})
+			for _, order := range []string{"forward", "backward", "at random"} {
+				t.Run(order, func(t *testing.T) {
+					paths := slices.Collect(maps.Keys(contents)) // at random
+					switch order {
+					case "forward":
+						paths = mustWalk(t, m.dir)
+					case "backward":
+						slices.SortFunc(paths, func(a, b string) int { return strings.Compare(b, a) })
+					}
+					broken := []string{}
+					for _, path := range paths {
+						got, err := os.ReadFile(m.path(path))
+						switch want, known := contents[path]; {
+						case errors.Is(err, unix.EIO):
+							broken = append(broken, path)
+						case err != nil || !known || string(got) != want:
+							t.Errorf("%s: %d bytes, %v, want %d", path, len(got), err, len(want))
+						}
+					}
+					slices.Sort(broken)
+					if !slices.Equal(broken, wantBroken) || len(paths) != len(contents) {
+						t.Errorf("of %d files cannot be read %q, want of %d %q", len(paths), broken, len(contents), wantBroken)
+					}
+				})
+			}
+			log := strings.NewReplacer("2009-09-28", "DATE", "2009-09-29", "DATE").Replace(m.log.String())
+			for _, what := range wantLogged {
+				if n := strings.Count(log, what); n != 1 {
+					t.Errorf("the log has %d times %q", n, what)
 				}
 			}
-			slices.Sort(broken)
-			if !slices.Equal(broken, wantBroken) || len(paths) != len(contents) {
-				t.Errorf("of %d files cannot be read %q, want of %d %q", len(paths), broken, len(contents), wantBroken)
+			if n := strings.Count(log, "\n"); n != len(wantLogged)+metas {
+				t.Errorf("the log has %d lines, for %d messages and %d other files:\n%s", n, len(wantLogged), metas, log)
 			}
+			m.end(syscall.SIGTERM)
 		})
 	}
-	log := strings.NewReplacer("2009-09-28", "DATE", "2009-09-29", "DATE").Replace(m.log.String())
-	for _, what := range wantLogged {
-		if n := strings.Count(log, what); n != 1 {
-			t.Errorf("the log has %d times %q", n, what)
-		}
-	}
-	if n := strings.Count(log, "\n"); n != len(wantLogged)+metas {
-		t.Errorf("the log has %d lines, for %d messages and %d other files:\n%s", n, len(wantLogged), metas, log)
-	}
-	m.end(syscall.SIGTERM)
 	for user := range x.writers { // they do not fit the archives any more
 		if err := os.Remove(x.user(user).Index()); err != nil {
 			t.Error(err)

@@ -70,6 +70,7 @@ func (s setter) want() string {
 var setters = map[string]setter{
 	"allow_other": {false, "allow_other", func(o *options, _ string) bool { o.allowOther = true; return true }},
 	"expunged":    {false, "expunged", func(o *options, _ string) bool { o.fs.Expunged = true; return true }},
+	"flags":       {false, "flags", func(o *options, _ string) bool { o.fs.Flags = true; return true }},
 	"layout": {true, "layout=snapshots", func(o *options, v string) bool {
 		o.fs.Snapshots = v == "snapshots"
 		return o.fs.Snapshots || v == "users"

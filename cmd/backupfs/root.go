@@ -38,6 +38,8 @@ Options, as in mount(8), are separated by commas:
   cachedir=DIR     where to make an index of an archive, if the store's is missing, old or cannot be used, or it is Cyrus::Backup's
                    (default: $XDG_CACHE_HOME/backupfs, for root /var/cache/backupfs)
   expunged         show messages that were expunged too, as long as the server still had them
+  flags            messages have flags, modseq and UID as extended attributes, for "getfattr -d" and "rsync -X"; what was read at one
+                   date is then kept for another only as long as the folder was the same
   layout=snapshots  snapshots/DATE/USER instead of USER/DATE, for snapshot tools: of each day the newest run, and no views
   profile=DIR      write cpu.pprof and heap.pprof there at the end, for "go tool pprof"
   uid=, gid=       owner of everything (default: for root the user cyrus, if there is one; else who mounts)

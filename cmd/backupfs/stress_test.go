@@ -26,7 +26,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestStress reads a store in all ways at once, through two mounts with next to no cache, one of them on one processor, while runs land and
+// TestStress reads a store in all ways at once, through two mounts with next to no cache, one of them on one processor and with flags, while runs land and
 // archives are compacted. Each byte is compared with what the date must hold, each listing with what must be there within 2 s. It goes
 // on for BACKUPFS_STRESS_SECONDS, or 8 s, and until each reader has done something.
 func TestStress(t *testing.T) {
@@ -47,7 +47,7 @@ func TestStress(t *testing.T) {
 		}
 		users = append(users, h)
 	}
-	mounts := []*mounted{x.mount("cache=1M"), x.mount("cache=2M", "GOMAXPROCS=1")}
+	mounts := []*mounted{x.mount("cache=1M"), x.mount("cache=2M,flags", "GOMAXPROCS=1")}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	group, ctx := errgroup.WithContext(ctx)

@@ -154,7 +154,23 @@ func mustList(t testing.TB, store, user string) []listedRun {
 // mustEqual compares a date of the mount with what IMAP said.
 func mustEqual(t testing.TB, dateDir string, tr *truth.Truth, user string) {
 	t.Helper()
-	differences, stats, err := truth.Compare(dateDir, tr, user)
+	mustBe(t, dateDir, user, tr, truth.Compare)
+}
+
+// mustEqualFlags does so in a mount with -o flags, and with a copy that rsync makes of it with the extended attributes.
+func mustEqualFlags(t testing.TB, dateDir string, tr *truth.Truth, user string) {
+	t.Helper()
+	mustBe(t, dateDir, user, tr, truth.CompareFlags)
+	copied := filepath.Join(t.TempDir(), filepath.Base(dateDir))
+	if out, err := exec.Command("rsync", "-aX", dateDir+"/", copied).CombinedOutput(); err != nil || len(out) > 0 {
+		t.Fatalf("rsync: %v\n%s", err, out)
+	}
+	mustBe(t, copied, user, tr, truth.CompareFlags)
+}
+
+func mustBe(t testing.TB, dateDir, user string, tr *truth.Truth, compare func(string, *truth.Truth, string) ([]string, truth.Stats, error)) {
+	t.Helper()
+	differences, stats, err := compare(dateDir, tr, user)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -80,11 +80,11 @@ func messagesOf(tree string) string {
 }
 
 // mustHold mounts a store and compares all of its days with what IMAP said then; then does it again with the index made
-// anew, and compares the two trees.
+// anew, and with flags, and compares the trees.
 func mustHold(t *testing.T, store string, users []string, truths []*truth.Truth) {
 	t.Helper()
-	trees := func() (all string) {
-		dir, unmount := mustMount(t, store)
+	trees := func(equal func(testing.TB, string, *truth.Truth, string), options ...string) (all string) {
+		dir, unmount := mustMount(t, store, options...)
 		defer unmount()
 		for _, user := range users {
 			runs := mustList(t, store, user)
@@ -95,7 +95,7 @@ func mustHold(t *testing.T, store string, users []string, truths []*truth.Truth)
 				if runs[i].Date != days[i] {
 					t.Errorf("%s: run %d is of %s, want %s", user, i+1, runs[i].Date, days[i])
 				}
-				mustEqual(t, filepath.Join(dir, user, runs[i].Date), tr, user)
+				equal(t, filepath.Join(dir, user, runs[i].Date), tr, user)
 			}
 			if latest, err := os.Readlink(filepath.Join(dir, user, "latest")); err != nil || latest != days[len(truths)-1] {
 				t.Errorf("%s: latest is %q, %v", user, latest, err)
@@ -104,11 +104,14 @@ func mustHold(t *testing.T, store string, users []string, truths []*truth.Truth)
 		return mustTree(t, dir)
 	}
 	mustRun(t, 0, "backupd", append([]string{"verify", "--store", store}, users...)...)
-	before := trees()
+	before := trees(mustEqual)
 	mustRun(t, 0, "backupd", append([]string{"reindex", "--store", store}, users...)...)
 	mustRun(t, 0, "backupd", append([]string{"verify", "--store", store}, users...)...)
-	if after := trees(); after != before {
+	if after := trees(mustEqual); after != before {
 		t.Errorf("the tree from a rebuilt index differs:\n%s", firstDifference(before, after))
+	}
+	if flagged := trees(mustEqualFlags, "-o", "flags"); flagged != before {
+		t.Errorf("the tree with flags differs:\n%s", firstDifference(before, flagged))
 	}
 }
 

@@ -99,6 +99,11 @@ func TestPerlStores(t *testing.T) {
 				dir, unmount := mustMount(t, root)
 				mustHoldPerl(t, dir, root, user)
 				unmount()
+				dir, unmount = mustMount(t, root, "-o", "flags")
+				for i, r := range mustList(t, root, user) {
+					mustEqualFlags(t, filepath.Join(dir, user, r.Date), perlTruth(t, i+1), user)
+				}
+				unmount()
 				mustRun(t, 0, "backupd", "verify", "--store", root)
 				if after := files(t, root); after != before {
 					t.Errorf("the store was written to: before\n%safter\n%s", before, after)

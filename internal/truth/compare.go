@@ -11,7 +11,10 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"backupfs/cyrus"
 )
@@ -27,12 +30,23 @@ type Stats struct {
 // the cyrus.index and cyrus.header in the tree, as whoever restores would.
 // An error means that the comparison itself could not be made.
 func Compare(dateDir string, t *Truth, user string) ([]string, Stats, error) {
-	u := t.Users[user]
-	if u == nil {
-		return nil, Stats{}, fmt.Errorf("truth has no user %s", user)
-	}
 	c := comparison{root: dateDir, user: user, want: map[string]bool{}}
-	if _, err := os.Stat(dateDir); err != nil {
+	return c.compare(t)
+}
+
+// CompareFlags does so in a mount with -o flags, or in a copy of it: flags, UIDs and modification sequences must stand in the extended
+// attributes of the messages, too.
+func CompareFlags(dateDir string, t *Truth, user string) ([]string, Stats, error) {
+	c := comparison{root: dateDir, user: user, want: map[string]bool{}, attributes: true}
+	return c.compare(t)
+}
+
+func (c *comparison) compare(t *Truth) ([]string, Stats, error) {
+	u := t.Users[c.user]
+	if u == nil {
+		return nil, Stats{}, fmt.Errorf("truth has no user %s", c.user)
+	}
+	if _, err := os.Stat(c.root); err != nil {
 		return nil, Stats{}, err
 	}
 	for name, f := range u.Folders {
@@ -60,6 +74,8 @@ type comparison struct {
 	want  map[string]bool // relative path: true for a folder, false if it only leads to one
 	bad   []string
 	stats Stats
+
+	attributes bool // messages have extended attributes
 }
 
 func (c *comparison) differ(path, format string, args ...any) {
@@ -89,7 +105,7 @@ func (c *comparison) folder(rel string, f *Folder) {
 		}
 	}
 	c.metadata(rel, f)
-	flags := c.meta(rel, f)
+	records := c.meta(rel, f)
 	for _, m := range f.Messages {
 		name := fmt.Sprintf("%d.", m.UID)
 		if !have[name] {
@@ -98,19 +114,34 @@ func (c *comparison) folder(rel string, f *Folder) {
 		}
 		delete(have, name)
 		c.message(filepath.Join(rel, name), m)
-		if flags == nil {
+		if records == nil {
 			continue
 		}
-		if got, want := flags[m.UID], flagSet(m.Flags); got != want {
-			c.differ(rel, "UID %d: flags %q, IMAP said %q", m.UID, got, want)
+		r, flags := records[m.UID], flagSet(m.Flags)
+		if r.flags != flags {
+			c.differ(rel, "UID %d: flags %q, IMAP said %q", m.UID, r.flags, flags)
 		}
-		delete(flags, m.UID)
+		if c.attributes {
+			c.attribute(filepath.Join(rel, name), "flags", flags)
+			c.attribute(filepath.Join(rel, name), "uid", strconv.FormatUint(uint64(m.UID), 10))
+			c.attribute(filepath.Join(rel, name), "modseq", strconv.FormatUint(r.modseq, 10))
+		}
+		delete(records, m.UID)
 	}
 	for name := range have {
 		c.differ(rel, "%s is too many", name)
 	}
-	for uid := range flags {
+	for uid := range records {
 		c.differ(rel, "cyrus.index shows UID %d, IMAP did not", uid)
+	}
+}
+
+// attribute checks an extended attribute of a message, or the set of words in it.
+func (c *comparison) attribute(rel, name, want string) {
+	b := make([]byte, 64<<10)
+	n, err := unix.Lgetxattr(filepath.Join(c.root, rel), "user.cyrus."+name, b)
+	if got := flagSet(strings.Fields(string(b[:max(n, 0)]))); err != nil || got != want {
+		c.differ(rel, "user.cyrus.%s is %q, %v, want %q", name, got, err, want)
 	}
 }
 
@@ -173,9 +204,15 @@ func (c *comparison) metadata(rel string, f *Folder) {
 	}
 }
 
-// meta checks a folder's cyrus.header and cyrus.index, and returns the flags of the messages that the index shows; nil if it
+// record is what an index says of a message.
+type record struct {
+	flags  string
+	modseq uint64
+}
+
+// meta checks a folder's cyrus.header and cyrus.index, and returns what that says of the messages that it shows; nil if it
 // cannot be read.
-func (c *comparison) meta(rel string, f *Folder) map[uint32]string {
+func (c *comparison) meta(rel string, f *Folder) map[uint32]record {
 	read := func(name string) []byte {
 		b, err := os.ReadFile(filepath.Join(c.root, rel, name))
 		if err != nil {
@@ -196,13 +233,13 @@ func (c *comparison) meta(rel string, f *Folder) map[uint32]string {
 	if int64(index.UIDValidity) != f.UIDValidity {
 		c.differ(rel, "UID validity %d, IMAP said %d", index.UIDValidity, f.UIDValidity)
 	}
-	flags := map[uint32]string{}
+	records := map[uint32]record{}
 	for i := range index.Records {
 		if r := &index.Records[i]; !r.Expunged() {
-			flags[r.UID] = flagSet(r.FlagNames(header.Flags))
+			records[r.UID] = record{flagSet(r.FlagNames(header.Flags)), r.Modseq}
 		}
 	}
-	return flags
+	return records
 }
 
 // flagSet is a comparable form of flags.

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"backupfs/cyrus"
 	"backupfs/internal/testenv"
 	"backupfs/internal/truth"
@@ -145,4 +147,53 @@ func TestCompare(t *testing.T) {
 func mangle(header []byte, tr *truth.Truth) []byte {
 	id := tr.Users["jane.doe"].Folders["INBOX"].UniqueID
 	return bytes.ReplaceAll(header, []byte(id), []byte(strings.Repeat("x", len(id))))
+}
+
+// TestCompareFlags: attributes that are right are no difference, and each that is wrong or missing is found.
+func TestCompareFlags(t *testing.T) {
+	tree, tr := mustTree(t)
+	raw, err := os.ReadFile(tree + "/INBOX/cyrus.header")
+	must(t, err)
+	header, err := cyrus.ParseHeader(raw)
+	must(t, err)
+	if raw, err = os.ReadFile(tree + "/INBOX/cyrus.index"); err != nil {
+		t.Fatal(err)
+	}
+	index, err := cyrus.ParseIndex(raw)
+	must(t, err)
+	set := func(path, attribute, value string) {
+		t.Helper()
+		must(t, unix.Setxattr(path, "user.cyrus."+attribute, []byte(value), 0))
+	}
+	for i := range index.Records {
+		r := &index.Records[i]
+		path := tree + "/INBOX/" + name(r.UID)
+		if r.Expunged() {
+			continue
+		}
+		set(path, "flags", strings.Join(r.FlagNames(header.Flags), " "))
+		set(path, "uid", strconv.Itoa(int(r.UID)))
+		set(path, "modseq", strconv.Itoa(int(r.Modseq)))
+	}
+	inbox := func() (lines []string) {
+		t.Helper()
+		bad, _, err := truth.CompareFlags(tree, tr, "jane.doe")
+		must(t, err)
+		for _, b := range bad {
+			if strings.HasPrefix(b, "INBOX/1.: ") {
+				lines = append(lines, b)
+			}
+		}
+		return lines
+	}
+	if bad := inbox(); len(bad) > 0 {
+		t.Fatalf("%q", bad)
+	}
+	one := tree + "/INBOX/1."
+	set(one, "flags", "nonsense")
+	set(one, "uid", "2")
+	must(t, unix.Removexattr(one, "user.cyrus.modseq"))
+	if bad := inbox(); len(bad) != 3 {
+		t.Errorf("three attributes are wrong, said is %q", bad)
+	}
 }
