@@ -38,6 +38,7 @@ const (
 	maxListed   = 250_000 // messages in all of them, 32 bytes each: 8 MB. A larger folder is kept alone
 	maxStates   = 16      // folders whose flags are in memory …
 	maxFlags    = 250_000 // … and those of how many messages, 16 bytes each: 4 MB
+	maxAsked    = 64      // messages whose attributes were asked for last
 	maxReported = 1000    // errors that are remembered, so as not to be logged again
 )
 
@@ -59,6 +60,7 @@ type FS struct {
 	trees      *lru[treeKey, *tree]
 	listings   *lru[uint64, *listing]         // by node id
 	flags      *lru[flagsKey, *history.Flags] // by what they are of
+	lastAsked  *lru[uint64, message]          // by node id: of attributes
 	listers    singleflight.Group             // for what two requests would make at once
 	members    *archive.Cache
 	reported   *lru[string, struct{}]
@@ -78,6 +80,7 @@ func New(opts Options) *FS {
 		listings:   newLRU[uint64, *listing](maxListings, maxListed),
 		members:    archive.NewCache(opts.CacheBytes),
 		flags:      newLRU[flagsKey, *history.Flags](maxStates, maxFlags),
+		lastAsked:  newLRU[uint64, message](maxAsked, maxAsked),
 		stretches:  newLRU[uint64, *listing](maxStretches, maxStretches),
 		reported:   newLRU[string, struct{}](maxReported, maxReported),
 	}

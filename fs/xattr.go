@@ -8,7 +8,7 @@ import (
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 
-	"backupfs/cyrus"
+	"backupfs/index"
 )
 
 // Extended attributes: of a message, its GUID (the SHA-1 of its bytes) and internal date; of a date, its run. With Options.Flags, of a message
@@ -87,16 +87,15 @@ func (f *FS) attributes(ctx *request, id uint64, use func([]attribute) error) er
 		return err
 	}
 	defer f.users.release(u)
-	attrs, err := f.attributesOf(u, n)
+	attrs, err := f.attributesOf(u, id, n)
 	if err != nil {
 		return err
 	}
 	return use(attrs)
 }
 
-func (f *FS) attributesOf(u *user, n node) ([]attribute, error) {
-	switch n.kind {
-	case kindDir:
+func (f *FS) attributesOf(u *user, id uint64, n node) ([]attribute, error) {
+	if n.kind == kindDir {
 		r, err := u.run(n.run)
 		complete := "yes"
 		if len(r.Skipped) > 0 {
@@ -107,20 +106,17 @@ func (f *FS) attributesOf(u *user, n node) ([]attribute, error) {
 			fixed("user.backupfs.begun", r.Begun.UTC().Format(time.RFC3339)),
 			fixed("user.backupfs.complete", complete),
 		}, err
-	case kindContent:
-		m, ok, err := u.index.FileAt(n.id)
-		if !ok {
-			return nil, err
-		}
-		return messageAttributes(m.GUID, m.FileMtime), err
 	}
-	m, folder, ok, err := u.index.MessageByID(n.id)
-	if !ok {
+	m, ok, err := f.asked(u, id, n)
+	if err != nil || !ok {
 		return nil, err
 	}
-	attrs := messageAttributes(m.GUID, m.InternalDate)
+	attrs := []attribute{
+		fixed("user.cyrus.guid", m.GUID.String()),
+		fixed("user.cyrus.internaldate", time.Unix(m.InternalDate, 0).UTC().Format(time.RFC3339)),
+	}
 	if n.kind == kindFlagged {
-		key := flagsKey{n.slot, folder, n.run}
+		key := flagsKey{n.slot, m.folder, n.run}
 		attrs = append(attrs,
 			fixed("user.cyrus.uid", strconv.FormatUint(uint64(m.UID), 10)),
 			attribute{"user.cyrus.flags", func() (string, error) {
@@ -132,12 +128,28 @@ func (f *FS) attributesOf(u *user, n node) ([]attribute, error) {
 				return strconv.FormatUint(modseq, 10), err
 			}})
 	}
-	return attrs, err
+	return attrs, nil
 }
 
-func messageAttributes(guid cyrus.GUID, date int64) []attribute {
-	return []attribute{
-		fixed("user.cyrus.guid", guid.String()),
-		fixed("user.cyrus.internaldate", time.Unix(date, 0).UTC().Format(time.RFC3339)),
+// message is one whose attributes are asked for.
+type message struct {
+	index.Message
+	folder int64 // row, where the node id is a row
+}
+
+// asked returns the message that a node is, ok false if it is another file. Programs ask for each attribute by itself, and first for its length.
+func (f *FS) asked(u *user, id uint64, n node) (m message, ok bool, err error) {
+	if m, ok = f.lastAsked.get(id); ok {
+		return m, true, nil
 	}
+	if n.isRow() {
+		m.Message, m.folder, ok, err = u.index.MessageByID(n.id)
+	} else {
+		m.Message, ok, err = u.index.FileAt(n.id)
+		m.InternalDate = m.FileMtime
+	}
+	if ok && err == nil {
+		f.lastAsked.put(id, m, 1)
+	}
+	return m, ok, err
 }
