@@ -20,7 +20,7 @@ export CYRUS_FIXTURES ?= $(abspath ../shared/fixtures)
 endif
 
 # Packages whose goroutines share memory: tested once more under the race detector. The program that cmd/backupfs mounts with has it, too.
-RACE := ./agent ./archive ./backup ./cmd/backupfs ./fs ./schedule/... ./source/... ./lock
+RACE := ./agent ./archive ./backup ./cmd/backupfs ./fs ./restore ./schedule/... ./source/... ./lock
 
 .PHONY: build install demo test race torture fuzz check lint docs bench fixtures clean
 

@@ -181,7 +181,19 @@ func (m *Message) copyTo(w io.Writer) error {
 	if _, err := io.CopyBuffer(io.MultiWriter(w, sum), io.NewSectionReader(m.Body, 0, int64(m.Record.Size)), m.buffer); err != nil {
 		return err
 	}
-	if got := cyrus.GUID(sum.Sum(nil)); got != m.Record.GUID {
+	return m.check(cyrus.GUID(sum.Sum(nil)))
+}
+
+// read fills p with the message's bytes, as many as there are, and says whether they are what they should be.
+func (m *Message) read(p []byte) error {
+	if _, err := io.ReadFull(io.NewSectionReader(m.Body, 0, int64(len(p))), p); err != nil {
+		return err
+	}
+	return m.check(sha1.Sum(p))
+}
+
+func (m *Message) check(got cyrus.GUID) error {
+	if got != m.Record.GUID {
 		return fmt.Errorf("%w: its SHA-1 is %s instead of %s", archive.ErrDamaged, got, m.Record.GUID)
 	}
 	return nil

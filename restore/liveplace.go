@@ -2,34 +2,31 @@ package restore
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
-	"fmt"
 	"os"
-	"path/filepath"
-
-	"golang.org/x/sys/unix"
+	"strconv"
+	"strings"
 
 	"backupfs/cyrus"
-	"backupfs/lock"
 	"backupfs/source"
 )
 
 // livePlace is a mailbox that the server has. Messages are written beside its own under names that mean nothing to Cyrus. Then, under the
-// locks that imapd takes for APPEND, they get the next UIDs, their annotations, and records with their flags and dates in the index; and
-// reconstruct fills the cache.
+// locks that imapd takes for APPEND, they get the next UIDs, their annotations, and records with their flags and dates in the index.
 type livePlace struct {
 	spool  *Spool
 	folder *Folder
 	box    source.Mailbox
 	paths  cyrus.Paths
+	files  *messageFiles // nil until there is one
 	put    []putMessage
 }
 
 type putMessage struct {
 	record cyrus.Record
 	flags  []string // keywords
-	temp   string
-	path   string // what it is called in the mailbox, once it is
+	name   string   // of its file, by now
 }
 
 func (p *livePlace) Name() string { return p.spool.src.Config().Admin(p.box.Mailbox.Name) }
@@ -46,47 +43,44 @@ func (p *livePlace) Has(ctx context.Context) (Held, error) {
 	return heldIn(has), nil
 }
 
-func (p *livePlace) Put(m *Message) error {
-	if len(p.put) == 0 {
-		// It is not there while all messages are on the archive partition.
-		if err := lock.MakeFolder(p.paths.Data, p.spool.owner); err != nil {
+func (p *livePlace) Put(m *Message) (err error) {
+	if p.files == nil {
+		// The folder is not there while all messages are on the archive partition.
+		if p.files, err = p.spool.messageFiles(p.paths.Data); err != nil {
 			return err
 		}
-		if err := p.tidy(); err != nil {
+		if err := p.files.sweep(isUnmerged); err != nil {
 			return err
 		}
 	}
-	temp := filepath.Join(p.paths.Data, fmt.Sprintf("backupfs-%d-%d.tmp", os.Getpid(), len(p.put)))
-	if err := p.spool.giveMessage(temp, m); err != nil {
+	name := unmergedName(len(p.put))
+	if err := p.files.put(name, m); err != nil {
 		return err
 	}
 	r := m.Record
 	r.SystemFlags = 0
-	p.put = append(p.put, putMessage{record: bare(&m.Record), flags: r.FlagNames(p.folder.Header.Flags), temp: temp})
+	p.put = append(p.put, putMessage{record: bare(&m.Record), flags: r.FlagNames(p.folder.Header.Flags), name: name})
 	return nil
 }
 
-// tidy removes what processes have left that were killed: those that are no more, and one that had our number.
-func (p *livePlace) tidy() error {
-	entries, err := os.ReadDir(p.paths.Data)
-	for _, e := range entries {
-		var pid int
-		if _, err := fmt.Sscanf(e.Name(), "backupfs-%d-", &pid); err != nil || pid != os.Getpid() && !errors.Is(unix.Kill(pid, 0), unix.ESRCH) {
-			continue
-		}
-		if err := os.Remove(filepath.Join(p.paths.Data, e.Name())); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return err
-		}
-	}
-	return err
+// unmerged begins the names of message files that are not merged. Of two processes at a folder, each has its own.
+var unmerged = "backupfs-" + rand.Text() + "-"
+
+func unmergedName(n int) string { return unmerged + strconv.Itoa(n) + ".tmp" }
+
+func isUnmerged(name string) bool {
+	return strings.HasPrefix(name, "backupfs-") && strings.HasSuffix(name, ".tmp")
 }
 
 func (p *livePlace) Commit(ctx context.Context) (map[uint32]uint32, error) {
-	uids, err := p.merge(ctx)
-	if uids == nil {
+	if err := p.files.wait(); err != nil {
 		return nil, err
 	}
-	return uids, errors.Join(err, p.spool.reconstruct(ctx, p.box.Mailbox.Name))
+	uids, err := p.merge(ctx)
+	if uids != nil {
+		p.spool.touch(p.box.Mailbox.Name)
+	}
+	return uids, err
 }
 
 // Annotate sets METADATA.
@@ -96,13 +90,15 @@ func (p *livePlace) Annotate(ctx context.Context, list []cyrus.Annotation, dryRu
 
 // Close takes away what was not merged.
 func (p *livePlace) Close() error {
-	var errs []error
-	for _, m := range p.put {
-		path := m.temp
-		if m.path != "" {
-			path = m.path
-		}
-		errs = append(errs, os.Remove(path))
+	if p.files == nil {
+		return nil
 	}
-	return errors.Join(errs...)
+	var errs []error
+	_ = p.files.wait() // Commit said what it says
+	for _, m := range p.put {
+		if err := p.files.remove(m.name); !errors.Is(err, os.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(append(errs, p.files.close())...)
 }

@@ -1,18 +1,13 @@
 package restore
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"os"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"backupfs/cyrus"
 )
@@ -55,20 +50,20 @@ func (p *livePlace) merge(ctx context.Context) (uids map[uint32]uint32, err erro
 	if err != nil {
 		return nil, err
 	}
-	paths := make([]string, len(p.put))
+	names := make([]string, len(p.put))
 	for i, m := range p.put {
-		paths[i] = filepath.Join(p.paths.Data, strconv.FormatUint(uint64(uids[m.record.UID]), 10)+".")
-		if _, err := os.Lstat(paths[i]); !errors.Is(err, os.ErrNotExist) {
-			return nil, cmp.Or(err, error(&os.PathError{Op: "rename", Path: paths[i], Err: unix.EEXIST}))
+		names[i] = spoolName(uids[m.record.UID])
+		if err := p.files.free(names[i]); err != nil {
+			return nil, err
 		}
 	}
 	annotationErr := p.annotate(ctx, locked.index, ix, uids)
 	for i := range p.put {
 		m := &p.put[i]
-		if err := unix.Renameat2(unix.AT_FDCWD, m.temp, unix.AT_FDCWD, paths[i], unix.RENAME_NOREPLACE); err != nil {
-			return nil, &os.PathError{Op: "rename", Path: paths[i], Err: err}
+		if err := p.files.rename(m.name, names[i]); err != nil {
+			return nil, err
 		}
-		m.path = paths[i]
+		m.name = names[i]
 	}
 	if ix.HeaderFileCRC != crc32.ChecksumIEEE(rawHeader) {
 		// cyrus: imap/mailbox.c mailbox_commit_header

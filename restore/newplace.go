@@ -27,6 +27,7 @@ type newPlace struct {
 	folder  *Folder
 	box     cyrus.Mailbox
 	paths   cyrus.Paths
+	files   *messageFiles // nil until there is one
 	records []cyrus.Record
 }
 
@@ -61,33 +62,20 @@ func (p *newPlace) Absent() bool { return true }
 func (p *newPlace) Has(context.Context) (Held, error) { return heldIn(nil), nil }
 
 // Put writes the message's file. One that an interrupted call left is taken.
-func (p *newPlace) Put(m *Message) error {
-	if len(p.records) == 0 {
-		if err := lock.MakeFolder(p.paths.Data, p.spool.owner); err != nil {
+func (p *newPlace) Put(m *Message) (err error) {
+	if p.files == nil {
+		if p.files, err = p.spool.messageFiles(p.paths.Data); err != nil {
 			return err
 		}
 	}
-	path := filepath.Join(p.paths.Data, strconv.FormatUint(uint64(m.Record.UID), 10)+".")
-	err := p.spool.giveMessage(path, m)
-	if errors.Is(err, fs.ErrExist) {
-		if guid, readErr := guidOf(path); readErr == nil && guid == m.Record.GUID {
-			err = nil
-		}
-	}
-	if err == nil {
+	if err = p.files.put(spoolName(m.Record.UID), m); err == nil {
 		p.records = append(p.records, bare(&m.Record))
 	}
 	return err
 }
 
-// giveMessage writes a message file, with the internal date as its mtime.
-func (s *Spool) giveMessage(path string, m *Message) error {
-	err := s.give(path, func(f *os.File) error { return m.copyTo(f) })
-	if err == nil {
-		err = os.Chtimes(path, m.Date(), m.Date())
-	}
-	return err
-}
+// spoolName is what the server calls a message file.
+func spoolName(uid uint32) string { return strconv.FormatUint(uint64(uid), 10) + "." }
 
 // bare leaves of a record what the message is, and takes away where the old server kept things of it.
 func bare(r *cyrus.Record) cyrus.Record {
@@ -98,6 +86,11 @@ func bare(r *cyrus.Record) cyrus.Record {
 }
 
 func (p *newPlace) Commit(ctx context.Context) (map[uint32]uint32, error) {
+	if p.files != nil {
+		if err := p.files.wait(); err != nil {
+			return nil, err
+		}
+	}
 	live, err := p.spool.inboxHeader()
 	if err != nil {
 		return nil, err
@@ -143,7 +136,8 @@ func (p *newPlace) Commit(ctx context.Context) (map[uint32]uint32, error) {
 	if err := p.announce(ctx); err != nil {
 		return nil, err
 	}
-	return uids, errors.Join(annotationErr, p.spool.reconstruct(ctx, p.box.Name))
+	p.spool.touch(p.box.Name)
+	return uids, annotationErr
 }
 
 // Annotate sets METADATA.
@@ -180,13 +174,16 @@ func count(ix *cyrus.Index) {
 			continue
 		}
 		ix.Exists++
-		for flag, n := range map[uint32]*uint32{cyrus.FlagAnswered: &ix.Answered, cyrus.FlagFlagged: &ix.Flagged, cyrus.FlagDeleted: &ix.Deleted} {
-			if r.SystemFlags&flag != 0 {
-				*n++
+		for _, is := range []struct {
+			so bool
+			n  *uint32
+		}{
+			{r.SystemFlags&cyrus.FlagAnswered != 0, &ix.Answered}, {r.SystemFlags&cyrus.FlagFlagged != 0, &ix.Flagged},
+			{r.SystemFlags&cyrus.FlagDeleted != 0, &ix.Deleted}, {r.SystemFlags&cyrus.FlagSeen == 0, &ix.Unseen},
+		} {
+			if is.so {
+				*is.n++
 			}
-		}
-		if r.SystemFlags&cyrus.FlagSeen == 0 {
-			ix.Unseen++
 		}
 	}
 }
@@ -208,7 +205,13 @@ func (p *newPlace) announce(ctx context.Context) error {
 }
 
 // Close leaves files of messages, which the next call takes, and which nobody sees.
-func (p *newPlace) Close() error { return nil }
+func (p *newPlace) Close() error {
+	if p.files == nil {
+		return nil
+	}
+	_ = p.files.wait() // Commit said what it says
+	return p.files.close()
+}
 
 // inboxHeader is the cyrus.header of the live INBOX.
 func (s *Spool) inboxHeader() (*cyrus.Header, error) {

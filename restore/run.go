@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"backupfs/cyrus"
 	"backupfs/index"
@@ -26,6 +27,10 @@ type Result struct {
 	Folders    []FolderResult
 	Subscribed int // folders that the user was not subscribed to any more
 	Seen       int // of others' folders whose seen state the server had not
+
+	Back       time.Duration // until all messages were there for their user
+	Finishing  time.Duration // of the Sink, behind that; 0: it had nothing to finish
+	Unfinished error         // what is still to be done, all messages being there
 }
 
 // FolderResult is what became of one folder.
@@ -39,7 +44,7 @@ type FolderResult struct {
 	Metadata int               // entries of its METADATA that were brought back
 	UIDs     map[uint32]uint32 // of messages that were brought back, old to new; nil where the place has none
 	Problems []error           // of single messages, with their UIDs
-	Err      error             // why nothing of the folder was brought back; or, where Messages says that it was, what is still to be done
+	Err      error             // why nothing of the folder was brought back; or, where Messages says that some was, not all
 }
 
 // NewUIDs counts the messages whose UID is another now.
@@ -55,7 +60,7 @@ func (r *FolderResult) NewUIDs() (n int) {
 // Run brings the selected messages of a date to a sink. A folder that fails stops no other; an error of Run itself is about all, and the
 // result then says what was done.
 func Run(ctx context.Context, d *Date, s *Selection, to Sink, o Options) (*Result, error) {
-	result := new(Result)
+	begun, result := time.Now(), new(Result)
 	all, err := d.Folders()
 	if err != nil {
 		return result, err
@@ -67,21 +72,25 @@ func Run(ctx context.Context, d *Date, s *Selection, to Sink, o Options) (*Resul
 	came := false
 	for _, f := range folders {
 		r := runFolder(ctx, d, f, s, to, o)
-		came = came || r.Made || r.Messages > 0
+		came = came || r.Made || r.Messages > 0 || r.Metadata > 0
 		if r.Made || r.Metadata > 0 || r.Messages > 0 || r.Present > 0 || len(r.Problems) > 0 || r.Err != nil {
 			result.Folders = append(result.Folders, r)
 		}
-		if err := ctx.Err(); err != nil {
-			return result, err
+		if ctx.Err() != nil {
+			break
 		}
+	}
+	result.Back = time.Since(begun)
+	if to, ok := to.(Finisher); ok && came && !o.DryRun {
+		begun = time.Now()
+		result.Unfinished = to.Finish(ctx)
+		result.Finishing = time.Since(begun)
+	}
+	if err := ctx.Err(); err != nil {
+		return result, err
 	}
 	if err := o.With.user(ctx, d, s, to, o.DryRun, result); err != nil {
 		return result, err
-	}
-	if to, ok := to.(Counter); ok && came && !o.DryRun {
-		if err := to.Count(ctx); err != nil {
-			return result, err
-		}
 	}
 	return result, d.doubt
 }

@@ -13,6 +13,11 @@ type Sink interface {
 	Place(ctx context.Context, f *Folder) (Place, error)
 }
 
+// Finisher is a Sink that has something left to do when all messages are there for their user.
+type Finisher interface {
+	Finish(ctx context.Context) error
+}
+
 // Held says whether a message is there already.
 type Held func(*Message) (bool, error)
 
@@ -39,9 +44,4 @@ type Place interface {
 	Commit(ctx context.Context) (map[uint32]uint32, error)
 	// Close gives up what was not committed, as far as it was not to be seen already.
 	Close() error
-}
-
-// Counter is a Sink in which something counts all that a user has. It is asked at the end, if something came.
-type Counter interface {
-	Count(ctx context.Context) error
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"backupfs/cyrus"
@@ -25,6 +26,8 @@ type Spool struct {
 	inbox source.Mailbox
 	boxes map[cyrus.Name]source.Mailbox
 	held  map[cyrus.GUID]bool // by any of the user's mailboxes; nil: not asked for yet
+
+	changed []string // mailboxes that Finish is for, as the server's tools call them
 }
 
 // ErrNoUser: there is no live mail that something could be put back into.
@@ -193,19 +196,29 @@ func (s *Spool) giveBytes(path string, b []byte) error {
 	})
 }
 
-// reconstruct has the server's own tool read messages and fill in what only it keeps: the cache, counts, quota.
-func (s *Spool) reconstruct(ctx context.Context, name cyrus.Name) error {
-	_, err := s.src.Tool(ctx, "reconstruct", s.src.Config().Admin(name))
-	if err != nil {
-		err = fmt.Errorf("it is back, and the server has not counted it, nor made its cache (reconstruct %s): %w", s.src.Config().Admin(name), err)
+// touch has Finish look at a mailbox.
+func (s *Spool) touch(name cyrus.Name) {
+	if admin := s.src.Config().Admin(name); len(s.changed) == 0 || s.changed[len(s.changed)-1] != admin {
+		s.changed = append(s.changed, admin)
 	}
-	return err
 }
 
-// Count sets the user's quota right. reconstruct tells it of bytes, but neither of messages, which it finds counted in the index, nor of folders.
+// Finish has the server's own tools fill in what only it keeps: they read the messages that came for the cache, and count the quota. It is
+// called once for all mailboxes, when their messages are back: it takes longer than they did.
+func (s *Spool) Finish(ctx context.Context) error {
+	for names := range slices.Chunk(s.changed, 1000) { // the kernel bounds a command line
+		if _, err := s.src.Tool(ctx, "reconstruct", names...); err != nil {
+			return fmt.Errorf("messages are back, and the server's cache of them is not made (reconstruct %s): %w", strings.Join(s.changed, " "), err)
+		}
+	}
+	s.changed = nil
+	return s.count(ctx)
+}
+
+// count sets the user's quota right. reconstruct tells it of bytes, but neither of messages, which it finds counted in the index, nor of folders.
 //
 // cyrus: imap/quota.c fixquota_dombox; imap/mailbox.c mailbox_reconstruct_create
-func (s *Spool) Count(ctx context.Context) error {
+func (s *Spool) count(ctx context.Context) error {
 	live, err := s.inboxHeader()
 	if err != nil || live.QuotaRoot != string(s.inbox.Mailbox.Name) { // none, or one that is not his
 		return err

@@ -18,6 +18,9 @@ type restored struct {
 	Subscribed int              `json:"subscribed,omitempty"`
 	Seen       int              `json:"seen,omitempty"`
 	Folders    []restoredFolder `json:"folders"`
+	Back       float64          `json:"back_seconds,omitempty"`   // until all messages were there, of a restore to live mail
+	Finishing  float64          `json:"finish_seconds,omitempty"` // of the server's own tools, behind that
+	Unfinished string           `json:"unfinished,omitempty"`
 }
 
 type restoredFolder struct {
@@ -39,6 +42,9 @@ func (opts *restoreOptions) report(result *restore.Result, err error) error {
 		return err
 	}
 	summary := restored{User: opts.user, DryRun: opts.dryRun, Subscribed: result.Subscribed, Seen: result.Seen, Folders: []restoredFolder{}}
+	if result.Finishing > 0 {
+		summary.Back, summary.Finishing = result.Back.Seconds(), result.Finishing.Seconds()
+	}
 	messages, bytes, present := 0, int64(0), 0
 	var wrong []error
 	for i := range result.Folders {
@@ -57,6 +63,11 @@ func (opts *restoreOptions) report(result *restore.Result, err error) error {
 		} else if r.Err == nil || r.Messages > 0 || r.Made || r.Metadata > 0 {
 			opts.say("%s", opts.line(r))
 		}
+	}
+	if result.Unfinished != nil {
+		opts.note("%s: %v", opts.user, result.Unfinished)
+		wrong = append(wrong, result.Unfinished)
+		summary.Unfinished = result.Unfinished.Error()
 	}
 	if opts.json {
 		_ = json.NewEncoder(opts.out).Encode(summary)
@@ -81,13 +92,16 @@ func (opts *restoreOptions) ending(wrong error, some bool) error {
 	return fmt.Errorf("%s: %w", opts.user, err)
 }
 
-// beside is what was brought back beside messages.
+// beside is what was brought back beside messages, and how long it took.
 func beside(r *restore.Result) (text string) {
 	if r.Subscribed > 0 {
 		text += ", " + plural(r.Subscribed, "subscription")
 	}
 	if r.Seen > 0 {
 		text += ", what was seen in " + plural(r.Seen, "folder") + " of others"
+	}
+	if r.Finishing > 0 {
+		text += fmt.Sprintf(", back in %.1f s; the server's reconstruct took %.1f s behind that", r.Back.Seconds(), r.Finishing.Seconds())
 	}
 	return text
 }

@@ -40,6 +40,8 @@ func TestRestoreBusy(t *testing.T) {
 	}
 	cyruslab.Must(t, os.Remove(way))
 	mustFind(t, lab)
+	left := filepath.Join(filepath.Dir(way), "backupfs-X-1.tmp") // by one that was killed
+	cyruslab.Must(t, os.WriteFile(left, nil, 0o600))
 
 	ctx, cancel := context.WithCancel(t.Context())
 	var group errgroup.Group
