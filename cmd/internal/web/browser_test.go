@@ -48,6 +48,7 @@ func (b browsing) front() {
 	b.Goto(b.base)
 	b.check("late", `[...document.querySelectorAll('section[aria-labelledby=late] tbody th')].map(e => e.textContent).join()`,
 		"user116,"+hostile+",user007,user006,user005,user004,user003,user002,user001,user000")
+	b.check("trouble", `document.querySelector('.notice ul').textContent.includes('list of users of imap9, since ')`, "true")
 	b.check("tiles", `[...document.querySelectorAll('.tiles dd')].map(e => e.textContent).join()`, "120,10,2,0,1,9")
 	b.check("cells of the calendar", `document.querySelectorAll('.calendar rect.bad').length > 3 && document.querySelectorAll('.calendar rect.good').length > 100`, "true")
 	b.check("what the calendar says", `document.querySelector('.calendar').ariaLabel.startsWith('From ')`, "true")

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -53,7 +54,8 @@ func mustServe(t *testing.T) (base string) {
 	plan, err := schedule.Window(opens.Format("15:04")+"-"+opens.Add(time.Hour).Format("15:04"), time.UTC)
 	must(t, err)
 	opts := schedule.Options{Limits: schedule.Limits{Workers: 1, Batch: 1, PerDriveUnit: 1, PerServer: 1, Retries: 3}, Plan: plan, Refresh: time.Hour,
-		Lists:   []schedule.List{{Users: func(context.Context) ([]schedule.User, error) { return users, nil }}},
+		Lists: []schedule.List{{Users: func(context.Context) ([]schedule.User, error) { return users, nil }},
+			{Server: "imap9", Users: func(context.Context) ([]schedule.User, error) { return nil, errors.New(hostileReason) }}},
 		Connect: func(context.Context, string) (source.Source, error) { return nil, errors.New("the window is closed") }}
 	state := filepath.Join(dir, schedule.StateName)
 	_, end := mustRun(t, schedule.Stores{st}, opts, state, len(users))
@@ -69,7 +71,7 @@ func mustServe(t *testing.T) (base string) {
 	return srv.URL
 }
 
-// mustRun runs a scheduler until end, and waits until it has the list.
+// mustRun runs a scheduler until end, and waits until it has read the lists, of which one fails.
 func mustRun(t *testing.T, stores schedule.Stores, opts schedule.Options, state string, users int) (s *schedule.Scheduler, end func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -77,11 +79,11 @@ func mustRun(t *testing.T, stores schedule.Stores, opts schedule.Options, state 
 	var group errgroup.Group
 	group.Go(func() error { return s.Run(ctx, state) })
 	for begun := time.Now(); ; {
-		if r, err := s.Report(ctx); err == nil && r.Users() == users {
+		if r, err := s.Report(ctx); err == nil && r.Users() == users && slices.ContainsFunc(r.Troubles, ofList) {
 			break
 		}
 		if time.Since(begun) > 2*time.Minute {
-			t.Fatal("the list is not read")
+			t.Fatal("the lists are not read")
 		}
 		must(t, lock.Pause(ctx, 10*time.Millisecond))
 	}
@@ -90,6 +92,8 @@ func mustRun(t *testing.T, stores schedule.Stores, opts schedule.Options, state 
 		must(t, group.Wait())
 	}
 }
+
+func ofList(t schedule.Trouble) bool { return t.What == "list of users of imap9" }
 
 // mustArchive makes brong's: a run each day, in which he gets mail, and some in which something was skipped.
 func mustArchive(t *testing.T, st *store.Store, name string, now time.Time) {
