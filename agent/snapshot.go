@@ -22,7 +22,7 @@ type wanted struct {
 	name     cyrus.Name
 	id       string
 	validity uint32
-	uids     wire.UIDs
+	uids     cyrus.UIDSet
 	has      map[string]string // meta files of the client: their SHA-1s
 }
 
@@ -32,8 +32,11 @@ func parseWanted(words []string) (w wanted, waited string, ok bool) {
 		return w, "", false
 	}
 	validity, err := strconv.ParseUint(words[3], 10, 32)
-	uids, uidsErr := wire.ParseUIDs(words[4])
-	if err != nil || uidsErr != nil {
+	var uids cyrus.UIDSet
+	if words[4] != wire.None && err == nil {
+		uids, err = cyrus.ParseUIDSet(words[4])
+	}
+	if err != nil {
 		return w, "", false
 	}
 	w = wanted{name: cyrus.Name(words[0]), id: words[1], validity: uint32(validity), uids: uids, has: map[string]string{}}

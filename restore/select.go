@@ -23,12 +23,12 @@ type Selection struct {
 	// Folders by their names in the mounted tree ("INBOX/Contracts") or in the archive ("INBOX.Contracts"), with those below them.
 	// None: all but those that were deleted already.
 	Folders []string
-	UIDs    UIDSet
-	Match   *match.Expr // nil: every message
+	UIDs    *cyrus.UIDSet // nil: all
+	Match   *match.Expr   // nil: every message
 }
 
 // whole: no message of a folder is left out.
-func (s *Selection) whole() bool { return len(s.UIDs) == 0 && s.Match == nil }
+func (s *Selection) whole() bool { return s.UIDs == nil && s.Match == nil }
 
 // folders returns the folders of a date that are selected, once each.
 func (s *Selection) folders(all []index.Folder) ([]index.Folder, error) {
@@ -78,7 +78,7 @@ func (d *Date) Messages(ctx context.Context, f *Folder, s *Selection) iter.Seq2[
 				return
 			}
 			record := records[is.UID]
-			if is.Expunged || record == nil || !s.UIDs.Has(is.UID) {
+			if is.Expunged || record == nil || s.UIDs != nil && !s.UIDs.Has(is.UID) {
 				continue
 			}
 			m := &Message{Record: *record, Flags: record.FlagNames(f.Header.Flags), Body: d.members.Section(ctx, d.archive, d.member, is.Tar, is.Size), buffer: d.buffer}

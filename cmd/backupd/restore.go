@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"backupfs/cmd/internal/cli"
+	"backupfs/cyrus"
 	"backupfs/internal/store"
 	"backupfs/match"
 	"backupfs/restore"
@@ -111,9 +112,11 @@ func runRestore(ctx context.Context, opts restoreOptions) error {
 	}
 	sel := restore.Selection{Folders: opts.folders}
 	if opts.uids != "" {
-		if sel.UIDs, err = restore.ParseUIDs(opts.uids); err != nil {
+		uids, err := cyrus.ParseUIDSet(opts.uids)
+		if err != nil {
 			return cli.Usagef("--uid: %v", err)
 		}
+		sel.UIDs = &uids
 	}
 	if opts.match != "" {
 		if sel.Match, err = match.Parse(opts.match, time.UTC); err != nil {

@@ -1,3 +1,3 @@
-// Package wire is what both ends of the agent's protocol share: names as words, the lines around a file's bytes, sets of UIDs, the
-// word of the extension. docs/agent.md has the protocol.
+// Package wire is what both ends of the agent's protocol share: names as words, the lines around a file's bytes, the words of the
+// extension. docs/agent.md has the protocol.
 package wire

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"backupfs/internal/wire"
+	"backupfs/cyrus"
 	"backupfs/source"
 )
 
@@ -75,7 +75,7 @@ func (a *ahead) look(ctx context.Context, f *fetch) (err error) {
 		if a.asked <= maxAhead/2 && a.asked < len(a.next) {
 			var lines strings.Builder
 			for ; a.asked < min(len(a.next), maxAhead); a.asked++ {
-				lines.WriteString(snapshotLine(ctx, a.c, f.user, a.next[a.asked], 0, wire.UIDs{}) + "\n")
+				lines.WriteString(snapshotLine(ctx, a.c, f.user, a.next[a.asked], 0, cyrus.UIDSet{}) + "\n")
 			}
 			if err := a.c.send(lines.String()); err != nil {
 				return err

@@ -2,6 +2,7 @@ package remote
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,7 +25,7 @@ type answer struct {
 	c     *conn
 	ctx   context.Context
 	asked map[uint32]*cyrus.Record
-	uids  wire.UIDs
+	uids  cyrus.UIDSet
 
 	index    *cyrus.Index    // of a record that is told on its own
 	record   *cyrus.Record   // that one, until its message comes
@@ -49,7 +50,7 @@ func (f *fetch) snapshot(ctx context.Context, c *conn, some []*cyrus.Record, abo
 		uids = append(uids, r.UID)
 		a.asked[r.UID] = r
 	}
-	a.uids = wire.NewUIDs(uids)
+	a.uids = cyrus.NewUIDSet(uids)
 	if above {
 		a.uids = a.uids.Above(max(f.snap.Index.LastUID, slices.Max(uids)))
 	}
@@ -66,12 +67,12 @@ func (f *fetch) snapshot(ctx context.Context, c *conn, some []*cyrus.Record, abo
 }
 
 // snapshotLine is a request, without what we have of the meta files.
-func snapshotLine(ctx context.Context, c *conn, user string, m source.Mailbox, validity uint32, uids wire.UIDs) string {
+func snapshotLine(ctx context.Context, c *conn, user string, m source.Mailbox, validity uint32, uids cyrus.UIDSet) string {
 	line := "SNAPSHOT " + c.name
 	for _, w := range []string{user, string(m.Mailbox.Name), m.UniqueID, waited(ctx), strconv.FormatUint(uint64(validity), 10)} {
 		line += " " + wire.Encode(w)
 	}
-	return line + " " + uids.String()
+	return line + " " + cmp.Or(uids.String(), wire.None)
 }
 
 // read reads what is answered.
