@@ -224,7 +224,7 @@ func (s *Spool) count(ctx context.Context) error {
 		return err
 	}
 	if _, err := s.src.Tool(ctx, "quota", "-f", "-q", "-u", s.user); err != nil {
-		return fmt.Errorf("all is back, and the server's quota does not count it (quota -f -u %s): %w", s.user, err)
+		return fmt.Errorf("all is back, and the server's quota does not count it (Cyrus's own quota -f -u %s): %w", s.user, err)
 	}
 	return nil
 }

@@ -50,6 +50,10 @@ func (l *Local) run(ctx context.Context, tool string, in io.Reader, args ...stri
 }
 
 func findTool(name string) (string, error) {
+	if name == "quota" { // the system has another one of that name: it is the one beside the others
+		beside, err := findTool("reconstruct")
+		return filepath.Join(filepath.Dir(beside), name), err
+	}
 	if path, err := exec.LookPath(name); err == nil {
 		return path, nil
 	}

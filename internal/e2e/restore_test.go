@@ -116,6 +116,9 @@ func restoreOn(t *testing.T, lab *cyruslab.Lab, user string) {
 		watcher.Annotate("12,13", "/comment", "new"), watcher.Annotate("12", "/comment", ""), watcher.Copy("10:12", in(lab, "Sub")), watcher.Expunge("13"), watcher.Close())
 	after, err = lab.Truth(user)
 	cyruslab.Must(t, err)
+	if out, err := lab.Tool("mbexamine", "-q", lab.AdminName(user, "Work")); err != nil || !strings.Contains(string(out), "has CORRECT") || strings.Contains(string(out), "INCORRECT") {
+		t.Errorf("mbexamine: %v\n%s", err, out)
+	}
 	sameMessages(t, "merged", before.Users[user].Folders[work].Messages, after.Users[user].Folders[work], true)
 	if got := after.Users[user].Folders[work].Metadata; !maps.Equal(got, map[string]string{"/private/comment": "as it is", "/private/specialuse": `\Junk`, "/shared/comment": "all's"}) {
 		t.Errorf("METADATA of a folder that has other: %q", got)
