@@ -45,6 +45,7 @@ var parts = []struct {
 	{"reading", (*bench).reading},
 	{"scale", (*bench).scale},
 	{"agent", (*bench).agent},
+	{"serve", (*bench).serve},
 	{"codecs", (*bench).codecs},
 	{"restore", (*bench).restore},
 }
@@ -54,14 +55,14 @@ func main() {
 	var o options
 	flag.StringVar(&o.bin, "bin", "bin", "folder with backupd and backupfs")
 	flag.IntVar(&o.messages, "messages", 30000, "messages of the spool: 10 users, 5 folders each")
-	flag.IntVar(&o.behind, "behind", 1000, "users behind the agent, of 20 folders each")
+	flag.IntVar(&o.behind, "behind", 1000, "users behind the agent, and of serve, of 20 folders each")
 	flag.IntVar(&o.rounds, "n", 5, "measurements of each, of which the median is printed")
 	flag.StringVar(&o.dir, "dir", "", "work in this folder and keep it; the spool and the backups that it has are read")
 	flag.StringVar(&o.docs, "docs", "docs/benchmarks.md", "file in which each table must be of this program")
 	flag.BoolVar(&o.million, "million", false, "walk a million files, too")
 	tmp := flag.String("tmp", os.TempDir(), "where everything is made, and removed at the end, if there is no -dir")
 	only := flag.String("only", "", "systems, with commas; spool and backupfs are always among them (default all)")
-	do := flag.String("do", "", "parts, with commas: backups, reading, scale, agent, codecs, restore (default all)")
+	do := flag.String("do", "", "parts, with commas: backups, reading, scale, agent, serve, codecs, restore (default all)")
 	flag.Parse()
 	o.only, o.do = split(*only), split(*do)
 	if err := run(o, *tmp); err != nil {
