@@ -181,6 +181,9 @@ func FuzzParseMetadata(f *testing.F) {
 			binary.BigEndian.PutUint32(b[60:], crc32.ChecksumIEEE(b[:60]))
 		}
 		m, err := ParseMetadata(b)
+		if of, messagesErr := MessageAnnotations(b, "brong"); (messagesErr == nil) != (err == nil) || err != nil && of != nil {
+			t.Fatalf("%v, %v of messages, METADATA: %v", of, messagesErr, err)
+		}
 		if err != nil {
 			if m != nil {
 				t.Fatal("an error and METADATA")
