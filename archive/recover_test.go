@@ -178,6 +178,15 @@ func TestCommitOrder(t *testing.T) {
 	}
 	expect("sync, create torn, write torn, sync torn, syncdir, truncate, sync")
 	mustClose(t, a)
+
+	// Of a run in which nothing changed, all but the marker is durable since the file was opened.
+	if a, _, err = OpenAppend(a.Path(), Hint{}, AppendOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	expect("sync")
+	mustAddRun(t, a, modelRun{marker: Marker{Begun: day}})
+	expect("write, sync, syncdir")
+	mustClose(t, a)
 }
 
 // A marker whose sync failed may be whole in memory and not on the disk. Nobody is to see it.

@@ -93,6 +93,41 @@ func TestFailedFileStaysFailed(t *testing.T) {
 	}
 }
 
+// What is durable already is not synced again; what is not, is, whoever wrote it.
+func TestSyncOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	if err := os.WriteFile(path, []byte("another's, in memory only"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	syncs := 0
+	defer InjectFault(func(op, _ string) error {
+		if op == "sync" {
+			syncs++
+		}
+		return nil
+	})()
+	mustSync := func(want int, after string) {
+		t.Helper()
+		for range 2 {
+			if err := f.Sync(); err != nil || syncs != want {
+				t.Fatalf("after %s: %v, %d syncs, want %d", after, err, syncs, want)
+			}
+		}
+	}
+	mustSync(1, "opening")
+	mustWrite(t, f, "x")
+	mustSync(2, "a write")
+	if err := f.Truncate(3); err != nil {
+		t.Fatal(err)
+	}
+	mustSync(3, "a truncation")
+}
+
 func TestSkip(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")
 	f, err := Create(path)

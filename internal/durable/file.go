@@ -14,6 +14,7 @@ var ErrFailed = errors.New("an earlier operation on this file failed")
 type File struct {
 	f      *os.File
 	size   int64
+	synced bool // by us, and nothing was changed since
 	failed error
 }
 
@@ -62,6 +63,7 @@ func (f *File) ReadAt(p []byte, off int64) (int, error) { return f.f.ReadAt(p, o
 // Write appends p. It is durable after the next Sync.
 func (f *File) Write(p []byte) (int, error) {
 	var n int
+	f.synced = false
 	err := f.do("write", func() (err error) {
 		n, err = f.f.WriteAt(p, f.size)
 		f.size += int64(n)
@@ -72,6 +74,7 @@ func (f *File) Write(p []byte) (int, error) {
 
 // Truncate cuts the file to size. It is durable after the next Sync; before it, either length may be found.
 func (f *File) Truncate(size int64) error {
+	f.synced = false
 	return f.do("truncate", func() error {
 		err := f.f.Truncate(size)
 		if err == nil {
@@ -88,8 +91,16 @@ func (f *File) CutBack(size int64) error {
 	return errors.Join(err, do("sync", f.Path(), f.f.Sync))
 }
 
-// Sync makes the file's bytes and length durable (not its name, see SyncDir).
-func (f *File) Sync() error { return f.do("sync", f.f.Sync) }
+// Sync makes the file's bytes and length durable (not its name, see SyncDir), those too that others wrote before it was opened. It is
+// nothing where this File was synced already and has changed nothing since.
+func (f *File) Sync() error {
+	if f.synced && f.failed == nil {
+		return nil
+	}
+	err := f.do("sync", f.f.Sync)
+	f.synced = err == nil
+	return err
+}
 
 // Close closes the file without a sync.
 func (f *File) Close() error { return f.f.Close() }
