@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 	_ "time/tzdata" // so that --tz works where the system has no zones
@@ -23,7 +25,7 @@ type compactOptions struct {
 	store  string
 	keep   keepSpec
 	live   int
-	gone   int
+	gone   days
 	zone   zone
 	dryRun bool
 	users  []string
@@ -59,9 +61,6 @@ user is going on; 5 if an archive is damaged.`,
 			if opts.live < 1 || opts.live > 100 {
 				return cli.Usagef("--live %d: not from 1 to 100", opts.live)
 			}
-			if opts.gone < 0 || opts.gone > 36500 {
-				return cli.Usagef("--keep-deleted %d: not from 0 to 36500 days", opts.gone)
-			}
 			if err := opts.start(cmd); err != nil {
 				return err
 			}
@@ -71,7 +70,7 @@ user is going on; 5 if an archive is damaged.`,
 	addStore(cmd, &opts.store)
 	flags := cmd.Flags()
 	flags.Var(&opts.keep, "keep", "`SPEC` of the dates that are kept")
-	flags.IntVar(&opts.gone, "keep-deleted", 0, "keep the last date of a folder that is gone for so many `DAYS`")
+	flags.Var(&opts.gone, "keep-deleted", "keep the last date of a folder that is gone for so many `DAYS`")
 	flags.IntVar(&opts.live, "live", 80, "leave archives alone of which so many `PERCENT` are needed")
 	flags.Var(&opts.zone, "tz", "time `ZONE` of days, weeks, months, as Europe/Berlin or Local")
 	flags.BoolVar(&opts.dryRun, "dry-run", false, "only say what would go")
@@ -91,6 +90,21 @@ func (k *keepSpec) Set(text string) error {
 
 func (k *keepSpec) String() string { return backup.Keep(*k).String() }
 func (k *keepSpec) Type() string   { return "SPEC" }
+
+// days is a flag.
+type days int
+
+func (d *days) Set(text string) error {
+	n, err := strconv.ParseUint(strings.TrimSuffix(text, "d"), 10, 15)
+	if err != nil {
+		return errors.New("no number of days as 30d")
+	}
+	*d = days(n)
+	return nil
+}
+
+func (d *days) String() string { return strconv.Itoa(int(*d)) }
+func (d *days) Type() string   { return "DAYS" }
 
 // zone is a flag.
 type zone struct{ *time.Location }
