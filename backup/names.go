@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -123,8 +122,11 @@ func (r *run) linkEntry(name, id string) archive.Entry {
 	return archive.Entry{Name: "imap/" + name + "/", Linkname: id, Type: archive.TypeLink, Mtime: r.begun.Unix()}
 }
 
-// usableID is what Cyrus makes: a UUID, 24 digits of base 62, or 16 hex digits on old servers.
-var usableID = regexp.MustCompile(`^[0-9A-Za-z_-]{1,80}$`)
+// usableID says that an id is as those that Cyrus makes: a UUID, 24 digits of base 62, or 16 hex digits on old servers.
+func usableID(id string) bool {
+	const letters = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_-"
+	return 0 < len(id) && len(id) <= 80 && strings.Trim(id, letters) == ""
+}
 
 // madeID begins an id that is made from a name.
 const madeID = "name-"
@@ -167,7 +169,7 @@ func folderIDs(boxes []source.Mailbox, names map[string]string, given map[string
 		if id == "" && !listed[names[m.Archived]] {
 			id = names[m.Archived]
 		}
-		if used[id] || !usableID.MatchString(id) {
+		if used[id] || !usableID(id) {
 			sum := sha1.Sum([]byte(m.Archived))
 			id = madeID + hex.EncodeToString(sum[:])
 		}
