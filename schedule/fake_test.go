@@ -41,6 +41,7 @@ type fakes struct {
 	compacting   int      // archives, just now
 	mostAtOnce   int      // that were compacted
 	compacted    []string // in their order
+	compactTakes time.Duration
 	notCompacted error
 	size         int64           // of an archive
 	damaged      map[string]bool // archives
@@ -60,7 +61,7 @@ type fakes struct {
 func newFakes(users ...User) *fakes {
 	return &fakes{
 		users: users, size: 1000, runs: map[string][]time.Time{}, now: map[string]bool{}, damaged: map[string]bool{}, readAt: map[string][]time.Time{},
-		removed: map[string]time.Time{},
+		removed: map[string]time.Time{}, compactTakes: time.Second,
 		took:    func(User) time.Duration { return time.Second },
 		failing: func(User, time.Time) error { return nil },
 		away:    func(string, time.Time) error { return nil },
@@ -145,7 +146,7 @@ func (f *fakes) Compact(ctx context.Context, name string, _ Retention) (*backup.
 	f.mu.Unlock()
 	var err error
 	select {
-	case <-time.After(time.Second):
+	case <-time.After(f.compactTakes):
 		err = f.notCompacted
 	case <-ctx.Done():
 		err = ctx.Err()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,9 +15,10 @@ import (
 	"backupfs/index/indextest"
 )
 
-// TestRetention: after a user's backup his archive is compacted, as many at a time as may be, and nobody is being backed up meanwhile who is
-// compacted. Without retention nobody is.
+// TestRetention: after each of a user's backups his archive is compacted, as many at a time as may be, and nobody is being backed up meanwhile who
+// is compacted. Without retention nobody is, and with it no backup is a second later. A single round ends when all are.
 func TestRetention(t *testing.T) {
+	var without []time.Time
 	for atOnce := range 3 {
 		retention := Retention{}
 		if atOnce > 0 {
@@ -31,16 +33,53 @@ func TestRetention(t *testing.T) {
 			if err := f.check(defaults); err != nil {
 				t.Error(err)
 			}
-			had := map[string]bool{}
-			for _, name := range f.compacted {
-				had[name] = true
+			var ends []time.Time
+			had := map[string]int{}
+			for _, turn := range f.record {
+				ends = append(ends, turn.end)
+				had[turn.user.Name]++
 			}
-			// There are four batches at a time.
-			if f.mostAtOnce != atOnce || retention.Live > 0 && len(had) < 10 {
-				t.Errorf("%d of %d users were compacted, %d at a time, want %d", len(had), len(f.users), f.mostAtOnce, atOnce)
+			for _, name := range f.compacted {
+				had[name]--
+			}
+			if slices.SortFunc(ends, time.Time.Compare); atOnce == 0 {
+				without, had = ends, nil
+			}
+			for name, n := range had {
+				if n != 0 {
+					t.Errorf("%s was backed up %d times more often than compacted", name, n)
+				}
+			}
+			if f.mostAtOnce != atOnce || !slices.EqualFunc(ends, without, time.Time.Equal) {
+				t.Errorf("%d were compacted at a time, want %d; backups ended at %v, want %v", f.mostAtOnce, atOnce, ends, without)
+			}
+			f.compacted = nil
+			opts.Once = true
+			f.mustRun(t, path, opts, time.Hour)
+			if n := len(f.compacted); (n == len(f.users)) != (atOnce > 0) {
+				t.Errorf("%d were compacted in a single round", n)
 			}
 		})
 	}
+}
+
+// TestRetentionLeftOver: whose archive there was no time for is the first in the next window, and has his backup there, too.
+func TestRetentionLeftOver(t *testing.T) {
+	path := statePath(t)
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakes(someUsers(6, 1, 1)...)
+		f.compactTakes = 50 * time.Minute
+		opts := f.options(defaults, window(t, "01:00-02:00", "UTC"))
+		opts.Retention = Retention{Live: 0.8, AtOnce: 1}
+		f.mustRun(t, path, opts, 71*time.Hour)
+		var want []string
+		for _, u := range f.users {
+			want = append(want, u.Name)
+		}
+		if err := f.check(defaults); err != nil || !slices.Equal(f.compacted, want) || len(f.record) != 3*len(want) {
+			t.Errorf("compacted were %q in three nights, want %q; %d runs; %v", f.compacted, want, len(f.record), err)
+		}
+	})
 }
 
 // TestRetentionFails: that an archive cannot be compacted is no failure of the backup; it is told, and tried again with the next one.
@@ -52,7 +91,12 @@ func TestRetentionFails(t *testing.T) {
 		opts := f.options(defaults, MaxAge(24*time.Hour))
 		opts.Retention = Retention{Live: 0.8, AtOnce: 1}
 		opts.Done = func(o Outcome) {
-			if o.Err != nil || !errors.Is(o.NotCompacted, archive.ErrDamaged) {
+			if o.Err != nil {
+				t.Error(o.Err)
+			}
+		}
+		opts.Compacted = func(o Compaction) {
+			if !errors.Is(o.Err, archive.ErrDamaged) || o.User != f.users[0].Name || o.Took != time.Second {
 				t.Errorf("%+v", o)
 			}
 		}
@@ -67,12 +111,12 @@ func TestRetentionFails(t *testing.T) {
 		if u := rep.Units[0]; u.Failed != 0 {
 			t.Errorf("%+v", u)
 		}
-		// The window has closed by then: nothing begins any more.
+		// The window has closed by then: nothing begins any more before the next one opens.
 		f.compacted, f.took = nil, func(User) time.Duration { return 2 * time.Hour }
 		opts = f.options(defaults, window(t, "01:00-02:00", "UTC"))
 		opts.Retention = Retention{Live: 0.8, AtOnce: 1}
 		f.mustRun(t, path, opts, 47*time.Hour)
-		if n := len(f.record); n < 5 || len(f.compacted) > 0 {
+		if n := len(f.record); n != 6 || len(f.compacted) != 1 {
 			t.Errorf("%d runs, compacted were %q", n, f.compacted)
 		}
 	})

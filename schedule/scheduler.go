@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -45,6 +44,8 @@ type Options struct {
 	Connect func(ctx context.Context, server string) (source.Source, error)
 	// Done, if not nil, hears of each turn that a user had. It is called by one goroutine.
 	Done func(Outcome)
+	// Compacted, if not nil, hears of each archive whose turn to be compacted has come. It is called by the same goroutine.
+	Compacted func(Compaction)
 	// Scrubbed, if not nil, hears of each archive that was read. It is called by the same goroutine.
 	Scrubbed func(Scrubbed)
 	// Progress, if not nil, is called once a second while something is done, by the same goroutine.
@@ -59,9 +60,6 @@ type Outcome struct {
 	Begun  time.Time // zero if he had a run that nobody here knew of
 	Took   time.Duration
 	Again  bool // it failed, and he has another turn soon
-
-	Compacted    *backup.Compacted // what was done, or not, about his retention; nil if nobody looked
-	NotCompacted error
 }
 
 // Scheduler has users backed up when they are due.
@@ -72,8 +70,6 @@ type Scheduler struct {
 	told    chan func()   // what workers have to tell: the goroutine of Run calls it
 	options chan Options  // new ones
 	loaded  chan struct{} // closed once the state is read
-
-	compacting atomic.Int32 // workers who do, or ask whether they may
 
 	// All below belongs to the goroutine of Run.
 	opts    Options
@@ -91,7 +87,8 @@ type Scheduler struct {
 	round   round
 	scrubs  scrubbing
 
-	removals removals
+	compacting compacting
+	removals   removals
 
 	troubles map[string]Trouble // by what they are about
 }
@@ -132,12 +129,13 @@ func (s *Scheduler) Run(ctx context.Context, statePath string) error {
 	stop := ctx.Done()
 	for {
 		next := s.readLists(ctx, &group)
+		s.compactNext(ctx, &group)
 		if ctx.Err() == nil && s.haveLists() {
 			next = earlier(next, s.begin(ctx, work, &group))
 		}
 		next = earlier(next, s.scrubNext(ctx, &group))
 		next = earlier(next, s.removeNext(ctx, &group))
-		if s.queue.running+s.reading == 0 && !s.scrubs.active && !s.removals.active && (ctx.Err() != nil || s.opts.Once && s.over()) {
+		if s.queue.running+s.reading+s.compacting.active == 0 && !s.scrubs.active && !s.removals.active && (ctx.Err() != nil || s.opts.Once && s.over()) {
 			break
 		}
 		select {

@@ -36,7 +36,9 @@ type row struct {
 	gone  time.Time // no list has him since then; zero: one has, or none could be asked who could have him
 	stays time.Time // he was to be removed then, and could not be
 
-	running bool      // he is in a batch, and not queued
+	toCompact bool // his archive is to be looked at, whether it is to be compacted
+
+	running bool      // he is in a batch, or his archive is compacted, and he is not queued
 	due     time.Time // as of dueAt, while he is queued
 }
 

@@ -14,7 +14,7 @@ type UserReport struct {
 	User
 	Listed   bool      // by a list
 	Last     time.Time // his newest run began then; zero: there is none
-	Running  bool      // he is in a batch
+	Running  bool      // he is in a batch, or his archive is compacted
 	Late     bool
 	Due      time.Time // when his next turn comes, if he is listed; it may be over
 	Tries    int       // that failed; 0: there was a run

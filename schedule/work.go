@@ -38,7 +38,7 @@ func (s *Scheduler) begin(ctx, work context.Context, group *errgroup.Group) time
 			turns[i] = turn{row: r, user: r.User, known: r.last}
 		}
 		b.begun = now
-		w := &worker{s, b, s.batches, s.plan, until, s.opts.Connect, s.opts.Retention}
+		w := &worker{s, b, s.batches, s.plan, until, s.opts.Connect}
 		group.Go(func() error {
 			w.run(ctx, work, turns)
 			return nil
@@ -68,7 +68,7 @@ type turn struct {
 	known time.Time // when his last run began, as far as is known
 }
 
-// worker is one batch while it is worked on. It uses nothing of Scheduler but archives, log, told and compacting.
+// worker is one batch while it is worked on. It uses nothing of Scheduler but archives, log and told.
 type worker struct {
 	*Scheduler
 	batch   *batch
@@ -76,8 +76,6 @@ type worker struct {
 	plan    Plan
 	until   time.Time
 	connect func(context.Context, string) (source.Source, error)
-
-	retention Retention
 }
 
 // run backs the users of a batch up, one by one. When ctx ends, or the window closes, those whose turn is still to come are given back;
@@ -100,9 +98,6 @@ func (w *worker) run(ctx, work context.Context, turns []turn) {
 		if !o.Begun.IsZero() {
 			w.log.Debug("had his turn", "user", t.user.Name, "server", t.user.Server, "unit", t.user.Unit, "batch", w.number,
 				"begun", o.Begun, "took", o.Took, "done", o.Err == nil)
-		}
-		if o.Err == nil && ctx.Err() == nil && time.Now().Before(w.until) {
-			o.Compacted, o.NotCompacted = w.compact(ctx, t)
 		}
 		w.told <- func() { w.ended(t, last, o) }
 	}
@@ -159,7 +154,9 @@ func (s *Scheduler) ended(t turn, last time.Time, o Outcome) {
 	} else {
 		r.tries, r.tried, r.reason, r.ended = 0, time.Time{}, "", now
 		s.tellResult(r, o.Result, attrs)
-		s.tellCompacted(r, o, attrs)
+		if s.opts.Retention.Live > 0 {
+			s.compacting.put(r)
+		}
 	}
 	s.done(o, now)
 	if r.listed {

@@ -22,6 +22,8 @@ type metrics struct {
 	reread   prometheus.Counter
 	compacts *prometheus.CounterVec
 	freed    prometheus.Counter
+
+	compactSeconds prometheus.Histogram
 }
 
 func newMetrics() *metrics {
@@ -38,6 +40,8 @@ func newMetrics() *metrics {
 		compacts: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "backupfs_compactions_total",
 			Help: "Archives that were to be compacted, by result: ok; failed, which stay as they were."}, []string{"result"}),
 		freed: prometheus.NewCounter(prometheus.CounterOpts{Name: "backupfs_compacted_bytes_total", Help: "Bytes of archives that compactions freed."}),
+		compactSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "backupfs_compaction_seconds", Help: "How long a compaction took, or failed after.",
+			Buckets: prometheus.ExponentialBuckets(0.01, 4, 10)}),
 	}
 	for _, result := range []string{"ok", "incomplete", "failed"} {
 		m.runs.WithLabelValues(result) // it is 0 and not missing until there is one
@@ -53,13 +57,6 @@ func newMetrics() *metrics {
 
 // count counts a turn.
 func (m *metrics) count(o schedule.Outcome) {
-	switch res := o.Compacted; {
-	case o.NotCompacted != nil:
-		m.compacts.WithLabelValues("failed").Inc()
-	case res != nil && res.Path != "":
-		m.compacts.WithLabelValues("ok").Inc()
-		m.freed.Add(float64(max(res.Before-res.After, 0)))
-	}
 	word := o.Word()
 	if word == "" {
 		return // somebody else's
@@ -71,6 +68,21 @@ func (m *metrics) count(o schedule.Outcome) {
 	m.seconds.Observe(o.Took.Seconds())
 	m.messages.Add(float64(o.Result.Run.NewMessages))
 	m.bytes.Add(float64(o.Result.Run.NewBytes))
+}
+
+// compacted counts a compaction, where it pays.
+func (m *metrics) compacted(o schedule.Compaction) {
+	result := "ok"
+	switch {
+	case o.Err != nil:
+		result = "failed"
+	case o.Result.Path == "":
+		return
+	default:
+		m.freed.Add(float64(max(o.Result.Before-o.Result.After, 0)))
+	}
+	m.compacts.WithLabelValues(result).Inc()
+	m.compactSeconds.Observe(o.Took.Seconds())
 }
 
 // scrubbed counts an archive that was read again.
@@ -90,7 +102,7 @@ func (m *metrics) scrubbed(o schedule.Scrubbed) {
 func (m *metrics) handler(report func(context.Context) (schedule.Report, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		registry := prometheus.NewRegistry()
-		registry.MustRegister(m.runs, m.seconds, m.messages, m.bytes, m.scrubs, m.reread, m.compacts, m.freed, collectors.NewGoCollector(),
+		registry.MustRegister(m.runs, m.seconds, m.messages, m.bytes, m.scrubs, m.reread, m.compacts, m.freed, m.compactSeconds, collectors.NewGoCollector(),
 			collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 		if r, err := report(req.Context()); err == nil { // else these are missing, which is noticed
 			registry.MustRegister(reported{r})

@@ -174,7 +174,17 @@ func (s *serving) done(o schedule.Outcome) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.turns++
-	s.tally.Add(o.Err, o.NotCompacted != nil || o.Result != nil && (len(o.Result.Problems) > 0 || o.Result.Index != nil))
+	s.tally.Add(o.Err, o.Result != nil && (len(o.Result.Problems) > 0 || o.Result.Index != nil))
+}
+
+// compacted counts the turns of archives.
+func (s *serving) compacted(o schedule.Compaction) {
+	s.metrics.compacted(o)
+	if o.Err != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.tally.Incomplete()
+	}
 }
 
 // summary is one line about how it stands.

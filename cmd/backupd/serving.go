@@ -65,7 +65,7 @@ func (s *serving) options(c config.Config) (schedule.Options, error) {
 		src, err := srv.open(ctx, name)
 		return listing{src, s, name}, err
 	})
-	o.Done, o.Scrubbed = s.done, s.metrics.scrubbed
+	o.Done, o.Compacted, o.Scrubbed = s.done, s.compacted, s.metrics.scrubbed
 	if s.opts.once {
 		o.Progress = func(r schedule.Report) { s.opts.progress.Show("%s", summary(r)) }
 	}

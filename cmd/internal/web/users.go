@@ -32,7 +32,7 @@ func (u userRow) Words() (words []word) {
 	say(u.Tries == 0 && u.Reason != "", "some", "incomplete")
 	say(u.Last.IsZero(), "some", "never backed up")
 	say(!u.Listed, "plain", "no longer listed")
-	say(u.Running, "plain", "being backed up")
+	say(u.Running, "plain", "being worked on")
 	say(u.Listed && !u.Running && !u.Last.IsZero() && !u.Late && u.Tries == 0 && !u.Due.After(u.At), "plain", "due")
 	say(len(words) == 0, "good", "up to date")
 	return words
