@@ -24,7 +24,7 @@ type Removed struct {
 }
 
 // Remove takes a user out of his store, with his archive and all that is beside it. lock.ErrBusy while a run is going on, ErrNewer if one
-// began after a time. A user whose archive is damaged, or gone, stays: somebody has to look at that.
+// began after a time. Until the last moment, ctx can end it. A user whose archive is damaged, or gone, stays: somebody has to look at that.
 func Remove(ctx context.Context, st *store.Store, u store.User, after time.Time) (*Removed, error) {
 	if _, err := os.Stat(u.Dir); err != nil {
 		return nil, err
@@ -56,6 +56,9 @@ func Remove(ctx context.Context, st *store.Store, u store.User, after time.Time)
 		return err
 	})
 	if err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil { // he may be in a list again
 		return nil, err
 	}
 	return r, st.Remove(u)

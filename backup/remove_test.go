@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -67,6 +68,11 @@ func TestNotRemoved(t *testing.T) {
 	}
 	if err := release(); err != nil {
 		t.Fatal(err)
+	}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	if _, err := Remove(ended, m.st, u, last); !errors.Is(err, context.Canceled) {
+		t.Errorf("in vain: %v", err)
 	}
 	m.check(t)
 	if err := os.Truncate(mustArchive(t, m), 100); err != nil {

@@ -49,6 +49,7 @@ type fakes struct {
 	readAt       map[string][]time.Time
 
 	removed map[string]time.Time // when
+	removes time.Duration        // takes so long
 	stuck   error                // why nobody can be removed
 
 	runs        map[string][]time.Time // the archives: when each user's runs began
@@ -182,7 +183,12 @@ func (f *fakes) Repair(_ context.Context, name string) (*backup.Repaired, error)
 	return &backup.Repaired{Lost: []backup.Lost{{Name: "files/7"}}}, nil
 }
 
-func (f *fakes) Remove(_ context.Context, name string, last time.Time) (*backup.Removed, error) {
+func (f *fakes) Remove(ctx context.Context, name string, last time.Time) (*backup.Removed, error) {
+	select {
+	case <-time.After(f.removes):
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	n := len(f.runs[name])

@@ -3,6 +3,7 @@ package schedule
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"time"
@@ -100,6 +101,7 @@ func (s *Scheduler) read(l *listing, users []User, err error) {
 			fallthrough
 		case !r.listed:
 			come = append(come, u.Name)
+			s.removals.isBack(r)
 		case r.User == u:
 			continue
 		}
@@ -129,7 +131,11 @@ func (s *Scheduler) read(l *listing, users []User, err error) {
 	s.goneSince(now)
 	s.save() // at once: the next process may find no list but this
 	s.tellNames(slog.LevelInfo, "new in the list of users", come)
-	s.tellNames(slog.LevelWarn, "no longer in the list of users; what is backed up of them stays", gone)
+	stays := "no longer in the list of users; what is backed up of them stays"
+	if deleted := s.opts.Retention.Deleted; deleted > 0 {
+		stays += fmt.Sprintf(" for %.0f days", deleted.Hours()/24)
+	}
+	s.tellNames(slog.LevelWarn, stays, gone)
 	s.tellNames(slog.LevelWarn, "more than once in the lists of users; the first counts", twice)
 }
 

@@ -16,8 +16,9 @@ import (
 
 // removals are of users who are gone for longer than retention says. The goroutine of Scheduler.Run owns it.
 type removals struct {
-	active bool
-	next   time.Time // when to look who is to be removed
+	row  *row               // who is being removed; nil: nobody
+	stop context.CancelFunc // ends that, if it is not too late
+	next time.Time          // when to look who is to be removed
 }
 
 const (
@@ -69,7 +70,7 @@ func (r *row) removeAt(deleted time.Duration) time.Time {
 // removeNext begins to remove a user if it is time, and returns when to look again, zero if something else happens before.
 func (s *Scheduler) removeNext(ctx context.Context, group *errgroup.Group) time.Time {
 	deleted, now := s.opts.Retention.Deleted, time.Now()
-	if deleted == 0 || s.removals.active || ctx.Err() != nil || !s.listsGood() {
+	if deleted == 0 || s.removals.row != nil || ctx.Err() != nil || !s.listsGood() {
 		return time.Time{}
 	}
 	if now.Before(s.removals.next) {
@@ -90,14 +91,23 @@ func (s *Scheduler) removeNext(ctx context.Context, group *errgroup.Group) time.
 	if len(due) == 0 {
 		return s.removals.next
 	}
-	r := due[0]
-	s.removals.active = true
+	r, last := due[0], due[0].last
+	removing, stop := context.WithCancel(ctx)
+	s.removals.row, s.removals.stop = r, stop
 	group.Go(func() error {
-		removed, err := s.archives.Remove(ctx, r.Name, r.last)
+		defer stop()
+		removed, err := s.archives.Remove(removing, r.Name, last)
 		s.told <- func() { s.removed(r, removed, err) }
 		return nil
 	})
 	return time.Time{}
+}
+
+// isBack ends the removal of a user whom a list has again.
+func (r *removals) isBack(u *row) {
+	if r.row == u {
+		r.stop()
+	}
 }
 
 // toRemove are those whose time has come, the longest gone first, and how many others whose time has come could not be removed a short while ago.
@@ -118,7 +128,7 @@ func (s *Scheduler) toRemove(deleted time.Duration, now time.Time) (due []*row, 
 
 // removed tells how a removal went.
 func (s *Scheduler) removed(r *row, removed *backup.Removed, err error) {
-	s.removals.active, s.removals.next = false, time.Time{}
+	s.removals.row, s.removals.next = nil, time.Time{}
 	switch {
 	case err == nil:
 	case errors.Is(err, lock.ErrBusy), errors.Is(err, backup.ErrNewer), errors.Is(err, context.Canceled):

@@ -51,6 +51,31 @@ func TestRemoved(t *testing.T) {
 	})
 }
 
+// TestBackWhileRemoved: who is in a list again while he is being removed is not, if it is not too late.
+func TestBackWhileRemoved(t *testing.T) {
+	path := statePath(t)
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakes(someUsers(3, 1, 1)...)
+		opts := f.options(defaults, window(t, "01:00-02:00", "UTC"))
+		opts.Retention = Retention{Deleted: 30 * day}
+		f.mustRun(t, path, opts, 3*time.Hour)
+		all := f.users
+		f.users, f.removes = all[2:], 40*time.Minute // the list is read every 15 minutes
+		_, end := f.mustStart(t, path, opts)
+		defer end()
+		time.Sleep(30*day + 50*time.Minute) // the one is removed, and the other will be in half an hour
+		f.mu.Lock()
+		f.users = all[1:]
+		f.mu.Unlock()
+		time.Sleep(2 * day)
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if n := len(f.runs[all[1].Name]); len(f.removed) != 1 || f.removed[all[0].Name].IsZero() || n < 2 {
+			t.Errorf("removed are %v; %d runs of who is back", f.removed, n)
+		}
+	})
+}
+
 // TestManyGone: if very many are gone, nobody is removed, and it is told; nor is anybody of a server that has no list any more.
 func TestManyGone(t *testing.T) {
 	path := statePath(t)

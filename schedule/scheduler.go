@@ -135,7 +135,7 @@ func (s *Scheduler) Run(ctx context.Context, statePath string) error {
 		}
 		next = earlier(next, s.scrubNext(ctx, &group))
 		next = earlier(next, s.removeNext(ctx, &group))
-		if s.queue.running+s.reading+s.compacting.active == 0 && !s.scrubs.active && !s.removals.active && (ctx.Err() != nil || s.opts.Once && s.over()) {
+		if s.queue.running+s.reading+s.compacting.active == 0 && !s.scrubs.active && s.removals.row == nil && (ctx.Err() != nil || s.opts.Once && s.over()) {
 			break
 		}
 		select {

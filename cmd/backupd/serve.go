@@ -45,7 +45,7 @@ was however it ended; backupd status says how it stands. One process may do so f
 Archives are read again in the background, and those that are damaged are repaired, not with --once.
 
 A user who fails holds up no other. He is tried again, later and later; then it is told, and he waits for the next round. Users who
-are no longer in the list keep what was backed up of them.
+are no longer in the list keep what was backed up of them, for as long as FILE says.
 
 With DIR, a store is made where that is missing or empty, as backupd backup does. The stores that FILE names must be there,
 lest an empty folder where a disk should be mounted becomes one; --make-stores makes them.
