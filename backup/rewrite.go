@@ -134,7 +134,7 @@ func (rw *rewrite) instead() (aside string, err error) {
 		return "", err
 	}
 	// 3. The old one gets out of the way. A crash before leaves it under its name, which counts no more.
-	aside = fmt.Sprintf("%s.damaged-%d", rw.old, time.Now().Unix())
+	aside = fmt.Sprintf("%s%s%d", rw.old, asideMark, time.Now().Unix())
 	return aside, durable.Rename(rw.old, aside)
 }
 

@@ -45,7 +45,8 @@ type fakes struct {
 	notCompacted error
 	size         int64           // of an archive
 	damaged      map[string]bool // archives
-	read         []string        // that were scrubbed, in this order
+	aside        map[string]backup.Aside
+	read         []string // that were scrubbed, in this order
 	readAt       map[string][]time.Time
 
 	removed map[string]time.Time // when
@@ -61,7 +62,7 @@ type fakes struct {
 
 func newFakes(users ...User) *fakes {
 	return &fakes{
-		users: users, size: 1000, runs: map[string][]time.Time{}, now: map[string]bool{}, damaged: map[string]bool{}, readAt: map[string][]time.Time{},
+		users: users, size: 1000, runs: map[string][]time.Time{}, now: map[string]bool{}, damaged: map[string]bool{}, aside: map[string]backup.Aside{}, readAt: map[string][]time.Time{},
 		removed: map[string]time.Time{}, compactTakes: time.Second,
 		took:    func(User) time.Duration { return time.Second },
 		failing: func(User, time.Time) error { return nil },
@@ -180,7 +181,14 @@ func (f *fakes) Repair(_ context.Context, name string) (*backup.Repaired, error)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.damaged, name)
+	f.aside[name] = backup.Aside{Files: 1 + f.aside[name].Files, Bytes: f.size + f.aside[name].Bytes}
 	return &backup.Repaired{Lost: []backup.Lost{{Name: "files/7"}}}, nil
+}
+
+func (f *fakes) Aside(name string) backup.Aside {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.aside[name]
 }
 
 func (f *fakes) Remove(ctx context.Context, name string, last time.Time) (*backup.Removed, error) {

@@ -148,7 +148,7 @@ func (s *Scheduler) removed(r *row, removed *backup.Removed, err error) {
 		if !r.running {
 			s.queue.remove(r)
 		}
-		if r.last, r.ended, r.scrubbed, r.damage = (time.Time{}), (time.Time{}), (time.Time{}), ""; !r.running {
+		if r.last, r.ended, r.scrubbed, r.damage, r.aside = (time.Time{}), (time.Time{}), (time.Time{}), "", (backup.Aside{}); !r.running {
 			s.enqueue(r)
 		}
 		s.changed[r.Name] = r

@@ -19,7 +19,8 @@ type Report struct {
 	Troubles  []Trouble    `json:"troubles"` // the oldest first
 	Stores    []Space      `json:"stores"`
 	Scrub     *ScrubReport `json:"scrub,omitempty"` // nil: archives are not read again
-	Days      []Day        `json:"days"`            // on which there were runs, oldest first
+	Aside     []Aside      `json:"damaged_archives_kept"`
+	Days      []Day        `json:"days"` // on which there were runs, oldest first
 }
 
 // UnitReport is a drive unit's part.
@@ -51,6 +52,13 @@ type Gone struct {
 	Last    *time.Time `json:"last,omitempty"`
 	Since   *time.Time `json:"since,omitempty"`
 	Removed *time.Time `json:"removed_after,omitempty"` // as retention says
+}
+
+// Aside are a user's damaged archives that repairs have left beside the new ones, as his last turn found them, or the last time that his archive was read.
+type Aside struct {
+	User  string `json:"user"`
+	Files int    `json:"files"`
+	Bytes int64  `json:"bytes"`
 }
 
 // rateSpan is how long ago users may have ended who count for the rate.
@@ -94,7 +102,7 @@ func ReadReport(statePath string, running bool) (Report, Plan, error) {
 }
 
 func report(rows map[string]*row, days map[string]*Day, set settings, now time.Time) Report {
-	rep := Report{At: now, Days: sorted(days), Failures: []Failure{}, Gone: []Gone{}, Troubles: []Trouble{}}
+	rep := Report{At: now, Days: sorted(days), Failures: []Failure{}, Gone: []Gone{}, Troubles: []Trouble{}, Aside: []Aside{}}
 	units := map[User]*UnitReport{} // by server and unit
 	var ended int
 	if set.Scrub.Rate > 0 {
@@ -105,6 +113,9 @@ func report(rows map[string]*row, days map[string]*Day, set settings, now time.T
 	for _, r := range rows {
 		if rep.Scrub != nil {
 			rep.Scrub.add(r, set.Scrub.Every, now)
+		}
+		if r.aside.Files > 0 {
+			rep.Aside = append(rep.Aside, Aside{r.Name, r.aside.Files, r.aside.Bytes})
 		}
 		if !r.listed {
 			rep.Gone = append(rep.Gone, Gone{r.Name, known(r.last), known(r.gone), known(r.removeAt(set.Deleted))})
@@ -156,6 +167,7 @@ func report(rows map[string]*row, days map[string]*Day, set settings, now time.T
 	}
 	slices.SortFunc(rep.Troubles, func(a, b Trouble) int { return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.What, b.What)) })
 	slices.SortFunc(rep.Failures, func(a, b Failure) int { return cmp.Compare(a.User, b.User) })
+	slices.SortFunc(rep.Aside, func(a, b Aside) int { return cmp.Compare(a.User, b.User) })
 	slices.SortFunc(rep.Gone, func(a, b Gone) int { return cmp.Compare(a.User, b.User) })
 	return rep
 }

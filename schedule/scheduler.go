@@ -24,6 +24,7 @@ type Archives interface {
 	// Scrub reads an archive and says what is damaged. progress, called often, slows it down; done ends before total.
 	Scrub(ctx context.Context, user string, progress func(done, total int64)) (damage []error, err error)
 	Repair(ctx context.Context, user string) (*backup.Repaired, error)
+	Aside(user string) backup.Aside // damaged archives that repairs have left; nothing is known of one that cannot be looked at
 	// Remove takes a user away of whom no run began after last; nil if there is nothing of him.
 	Remove(ctx context.Context, user string, last time.Time) (*backup.Removed, error)
 	Sweep() error // takes away what interrupted Removes left
@@ -59,7 +60,8 @@ type Outcome struct {
 	Err    error
 	Begun  time.Time // zero if he had a run that nobody here knew of
 	Took   time.Duration
-	Again  bool // it failed, and he has another turn soon
+	Again  bool         // it failed, and he has another turn soon
+	Aside  backup.Aside // as it is after that
 }
 
 // Scheduler has users backed up when they are due.

@@ -36,7 +36,8 @@ type Scrubbed struct {
 	Bytes    int64            // that were read
 	Damage   []error          // each thing that is damaged
 	Repaired *backup.Repaired // nil if it was not
-	Err      error            // why it could not be read to the end, or be repaired
+	Aside    backup.Aside
+	Err      error // why it could not be read to the end, or be repaired
 }
 
 // scrubbing is which archives are read next, and whether one is. The goroutine of Scheduler.Run owns it.
@@ -81,6 +82,7 @@ func (s *Scheduler) scrubNext(ctx context.Context, group *errgroup.Group) time.T
 		if len(o.Damage) > 0 && how.Repair {
 			o.Repaired, o.Err = s.archives.Repair(ctx, name)
 		}
+		o.Aside = s.archives.Aside(name)
 		s.told <- func() { s.scrubbed(ctx, r, now, o) }
 		return nil
 	})
@@ -134,7 +136,7 @@ func (s *Scheduler) scrubbed(ctx context.Context, r *row, began time.Time, o Scr
 		return // there is none yet
 	}
 	before := r.scrubbed
-	r.scrubbed, r.damage = began, ""
+	r.scrubbed, r.damage, r.aside = began, "", o.Aside
 	s.changed[r.Name] = r
 	for i, err := range o.Damage {
 		if i == named {

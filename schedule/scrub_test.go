@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -103,8 +104,14 @@ func TestScrubDamage(t *testing.T) {
 		opts.Scrub.Repair = true
 		f.mustRun(t, path, opts, 2*day)
 		rep, _, err = ReadReport(path, false)
-		if err != nil || len(rep.Scrub.Damaged) != 0 || len(rep.Troubles) != 0 || told != before+1 {
+		if err != nil || len(rep.Scrub.Damaged) != 0 || len(rep.Troubles) != 0 || told != before+1 ||
+			!slices.Equal(rep.Aside, []Aside{{"user0007", 1, f.size}}) {
 			t.Errorf("%d: %+v, %v", told, rep, err)
+		}
+		clear(f.aside) // by hand
+		f.mustRun(t, path, opts, day)
+		if rep, _, err = ReadReport(path, false); err != nil || len(rep.Aside) != 0 {
+			t.Errorf("%+v, %v", rep.Aside, err)
 		}
 	})
 }

@@ -27,14 +27,15 @@ const (
 )
 
 // schemaVersion: a state of another one is made anew, like one that is damaged.
-const schemaVersion = 4
+const schemaVersion = 5
 
 const schema = `
 CREATE TABLE users (
 	name TEXT PRIMARY KEY, server TEXT NOT NULL, unit TEXT NOT NULL, listed INTEGER NOT NULL,
 	seen INTEGER NOT NULL, last INTEGER NOT NULL, ended INTEGER NOT NULL,
 	tries INTEGER NOT NULL, tried INTEGER NOT NULL, reason TEXT NOT NULL,
-	scrubbed INTEGER NOT NULL, damage TEXT NOT NULL, gone INTEGER NOT NULL
+	scrubbed INTEGER NOT NULL, damage TEXT NOT NULL, gone INTEGER NOT NULL,
+	aside INTEGER NOT NULL, aside_bytes INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE days (date TEXT PRIMARY KEY, ok INTEGER NOT NULL, incomplete INTEGER NOT NULL, failed INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE settings (settings TEXT NOT NULL);
@@ -137,7 +138,7 @@ func fromMillis(ms int64) time.Time {
 
 // load reads all users.
 func (s *state) load() (rows []*row, err error) {
-	found, err := s.db.Query("SELECT name, server, unit, listed, seen, last, ended, tries, tried, reason, scrubbed, damage, gone FROM users")
+	found, err := s.db.Query("SELECT name, server, unit, listed, seen, last, ended, tries, tried, reason, scrubbed, damage, gone, aside, aside_bytes FROM users")
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", s.path, err)
 	}
@@ -145,7 +146,8 @@ func (s *state) load() (rows []*row, err error) {
 	for found.Next() {
 		r := new(row)
 		var seen, last, ended, tried, scrubbed, gone int64
-		if err := found.Scan(&r.Name, &r.Server, &r.Unit, &r.listed, &seen, &last, &ended, &r.tries, &tried, &r.reason, &scrubbed, &r.damage, &gone); err != nil {
+		if err := found.Scan(&r.Name, &r.Server, &r.Unit, &r.listed, &seen, &last, &ended, &r.tries, &tried, &r.reason, &scrubbed, &r.damage, &gone,
+			&r.aside.Files, &r.aside.Bytes); err != nil {
 			return nil, fmt.Errorf("%s: %w", s.path, err)
 		}
 		r.seen, r.last, r.ended, r.tried = fromMillis(seen), fromMillis(last), fromMillis(ended), fromMillis(tried)
@@ -206,7 +208,7 @@ func (s *state) store(rows map[string]*row, days map[string]*Day) (err error) {
 			err = fmt.Errorf("%s: %w", s.path, err)
 		}
 	}()
-	put, err := tx.PrepareContext(context.Background(), "INSERT OR REPLACE INTO users VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+	put, err := tx.PrepareContext(context.Background(), "INSERT OR REPLACE INTO users VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
 	if err != nil {
 		return err
 	}
@@ -216,7 +218,7 @@ func (s *state) store(rows map[string]*row, days map[string]*Day) (err error) {
 			_, err = tx.Exec("DELETE FROM users WHERE name = ?", name)
 		} else {
 			_, err = put.Exec(name, r.Server, r.Unit, r.listed, millis(r.seen), millis(r.last), millis(r.ended), r.tries, millis(r.tried), r.reason,
-				millis(r.scrubbed), r.damage, millis(r.gone))
+				millis(r.scrubbed), r.damage, millis(r.gone), r.aside.Files, r.aside.Bytes)
 		}
 		if err != nil {
 			return err

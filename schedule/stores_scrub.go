@@ -75,6 +75,14 @@ func (s Stores) Repair(ctx context.Context, name string) (repaired *backup.Repai
 	return repaired, err
 }
 
+// Aside counts the damaged archives that repairs have left of a user.
+func (s Stores) Aside(name string) (a backup.Aside) {
+	if u, err := s.user(name); err == nil {
+		a, _ = backup.Asides(u)
+	}
+	return a
+}
+
 // unlocked does what a run that goes on refuses, once it is over.
 func unlocked(ctx context.Context, do func() error) error {
 	for {

@@ -3,6 +3,8 @@ package schedule
 import (
 	"context"
 	"time"
+
+	"backupfs/backup"
 )
 
 // User is one user of the list.
@@ -32,6 +34,7 @@ type row struct {
 
 	scrubbed time.Time // his archive was last begun to be read
 	damage   string    // that was found then, and not repaired
+	aside    backup.Aside
 
 	gone  time.Time // no list has him since then; zero: one has, or none could be asked who could have him
 	stays time.Time // he was to be removed then, and could not be

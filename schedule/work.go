@@ -94,6 +94,7 @@ func (w *worker) run(ctx, work context.Context, turns []turn) {
 				break
 			}
 		}
+		o.Aside = w.archives.Aside(t.user.Name)
 		turns = turns[1:]
 		if !o.Begun.IsZero() {
 			w.log.Debug("had his turn", "user", t.user.Name, "server", t.user.Server, "unit", t.user.Unit, "batch", w.number,
@@ -134,7 +135,7 @@ func (s *Scheduler) ended(t turn, last time.Time, o Outcome) {
 	if last.After(r.last) {
 		r.last = last
 	}
-	r.running = false
+	r.running, r.aside = false, o.Aside
 	s.changed[r.Name] = r
 	s.round.users++
 	attrs := []any{"user", r.Name, "server", t.user.Server, "unit", t.user.Unit}

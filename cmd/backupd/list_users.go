@@ -24,10 +24,15 @@ type listedUser struct {
 	Bytes        int64  `json:"bytes"`
 	ArchiveBytes int64  `json:"archive_bytes"`
 	IndexBytes   int64  `json:"index_bytes"`
+	DamagedFiles int    `json:"damaged_files,omitempty"` // that repairs have left beside the archive
+	DamagedBytes int64  `json:"damaged_bytes,omitempty"`
 	Error        string `json:"error,omitempty"` // why the archive cannot be read; the rest is what is known all the same
 }
 
 func listUser(ctx context.Context, u store.User) (row listedUser, err error) {
+	if aside, err := backup.Asides(u); err == nil { // else there is more to be said below
+		row.DamagedFiles, row.DamagedBytes = aside.Files, aside.Bytes
+	}
 	err = u.Read(func(path string) error {
 		info, err := os.Stat(path)
 		if err == nil {
@@ -62,8 +67,12 @@ func printUsers(out io.Writer, rows []listedUser, asJSON bool) error {
 			fmt.Fprintf(w, "%s\t?\tunreadable\t\t\t\t\n", cli.Clean(r.User)) // why is on stderr
 			continue
 		}
-		fmt.Fprintf(w, "%s\t%d\t%s\t%d\t%s\t%s\t%s\n", cli.Clean(r.User), r.Runs, cmp.Or(r.Newest, "-"), r.Messages, size(r.Bytes),
-			size(r.ArchiveBytes), size(r.IndexBytes))
+		kept := ""
+		if r.DamagedFiles > 0 {
+			kept = fmt.Sprintf("\tand %s of before repairs, %s", plural(r.DamagedFiles, "damaged archive"), size(r.DamagedBytes))
+		}
+		fmt.Fprintf(w, "%s\t%d\t%s\t%d\t%s\t%s\t%s%s\n", cli.Clean(r.User), r.Runs, cmp.Or(r.Newest, "-"), r.Messages, size(r.Bytes),
+			size(r.ArchiveBytes), size(r.IndexBytes), kept)
 	}
 	return w.Flush()
 }

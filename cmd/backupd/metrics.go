@@ -139,6 +139,8 @@ var (
 	goneDesc    = desc("users_gone", "Users who are backed up and no longer listed.")
 	troubleDesc = desc("trouble", "1 for each thing that keeps many users from being backed up.", "what")
 	damagedDesc = desc("users_damaged", "Users whose archive is damaged, and was not repaired.")
+	asideDesc   = desc("damaged_archives_kept", "Damaged archives that repairs have left beside the new ones.")
+	asideSize   = desc("damaged_archives_kept_bytes", "Their bytes.")
 	unreadDesc  = desc("users_scrub_late", "Users whose archive was not read again for longer than it should be.")
 	sizeDesc    = desc("store_size_bytes", "Size of a store's file system.", "store")
 	freeDesc    = desc("store_free_bytes", "What is free of it.", "store")
@@ -164,6 +166,12 @@ func (r reported) Collect(to chan<- prometheus.Metric) {
 		age(newestDesc, u.Newest, u)
 	}
 	gauge(goneDesc, float64(len(r.Gone)))
+	var files, bytes float64
+	for _, a := range r.Aside {
+		files, bytes = files+float64(a.Files), bytes+float64(a.Bytes)
+	}
+	gauge(asideDesc, files)
+	gauge(asideSize, bytes)
 	for _, t := range r.Troubles {
 		gauge(troubleDesc, 1, t.What)
 	}

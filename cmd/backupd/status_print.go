@@ -56,6 +56,10 @@ func (st *status) print(out io.Writer) error {
 			fmt.Fprintf(w, "%s\t%s\t%s\n", cli.Clean(d.User), when(&d.Found), cli.Clean(d.What))
 		})
 	}
+	section("KEPT FROM BEFORE REPAIRS OF\tFILES\tSIZE", len(st.Aside), func(i int) {
+		a := st.Aside[i]
+		fmt.Fprintf(w, "%s\t%d\t%s\n", cli.Clean(a.User), a.Files, size(a.Bytes))
+	})
 	fmt.Fprintf(w, "\n%s\n", st.pace())
 	return w.Flush()
 }

@@ -152,6 +152,7 @@ type nothing struct{ schedule.Archives }
 func (nothing) Roots() []string                            { return nil }
 func (nothing) Names() ([]string, error)                   { return nil, nil }
 func (nothing) Sweep() error                               { return nil }
+func (nothing) Aside(string) (a backup.Aside)              { return a }
 func (nothing) Last(context.Context, string) (t time.Time) { return t }
 
 func (nothing) Backup(context.Context, source.Source, string) (*backup.Result, error) {
