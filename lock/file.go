@@ -14,8 +14,8 @@ import (
 )
 
 // File makes (mode 0600) and write-locks path without waiting: the store's lock of one user. ErrBusy names the holder's pid
-// if known. The file stays when the lock is released; what stands in it is for people only, and a file that a dead process
-// left behind is no lock. release can be called more than once.
+// if known: where the disk is full none is written, or that of an earlier holder left. The file stays when the lock is released; what stands
+// in it is for people only, and a file that a dead process left behind is no lock. release can be called more than once.
 func File(path string) (release func() error, err error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -46,10 +46,13 @@ func hold(f *os.File) error {
 	if same, err := BearsName(f); !same {
 		return errors.Join(fmt.Errorf("%s: %w, which took it away", f.Name(), ErrBusy), err)
 	}
-	if err := f.Truncate(0); err != nil {
-		return err
+	err = f.Truncate(0)
+	if err == nil {
+		_, err = f.WriteAt(strconv.AppendInt(nil, int64(os.Getpid()), 10), 0)
 	}
-	_, err = f.WriteAt(strconv.AppendInt(nil, int64(os.Getpid()), 10), 0)
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		return nil // it is locked all the same, and who only reads the store needs no room
+	}
 	return err
 }
 

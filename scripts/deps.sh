@@ -8,7 +8,7 @@ set -euo pipefail
 
 build=(make gcc libc6-dev libdeflate-dev ca-certificates)
 demo=("${build[@]}" fuse3 rsync attr tar gzip)
-test=("${demo[@]}" chromium cyrus-imapd groff-base openssl postgresql python3 samba samba-vfs-modules smbclient sqlite3 systemd)
+test=("${demo[@]}" btrfs-progs chromium cyrus-imapd groff-base openssl postgresql python3 samba samba-vfs-modules smbclient sqlite3 systemd)
 # python3-llfuse and python3-fuse are what borg and bup mount with.
 peers=(squashfs-tools squashfuse archivemount fuse-archive ratarmount restic borgbackup python3-llfuse bup python3-fuse)
 

@@ -40,6 +40,7 @@ func TestMain(m *testing.M) {
 //	flip GLOB PERCENT         spoils a byte of the file, so far into it
 //	cut GLOB BYTES            takes bytes off the end of the file
 //	mount DIR SIZE            mounts an empty file system of so many bytes there, until the script ends
+//	quota DIR SIZE            mounts a file system there that has a quota of so many bytes, for root, too
 //	fill FILE KIB             fills the file system with it, but for so much
 //	hold GLOB                 locks the file until the script ends
 //	ask SOCKET FILE REPLY     sends the file to a server that starts or runs, and writes what it answers
@@ -59,7 +60,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "spool": spool, "mail": mail, "expunge": expunge, "flag": flag, "flip": flip, "cut": cut, "hold": hold, "ask": ask,
-			"relay": relay, "mount": mount, "fill": fill,
+			"relay": relay, "mount": mount, "quota": quota, "fill": fill,
 		},
 	})
 }
@@ -179,6 +180,21 @@ func mount(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.MkdirAll(dir, 0o700))
 	ts.Check(unix.Mount("tmpfs", dir, "tmpfs", 0, "mode=0700,size="+args[1]))
 	ts.Defer(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
+}
+
+// quota makes a btrfs, whose limits are of subvolumes: those of users need what not each kernel has, and root is above them.
+func quota(ts *testscript.TestScript, _ bool, args []string) {
+	top, image := ts.MkAbs(args[0])+".btrfs", ts.MkAbs(args[0])+".image"
+	ts.Check(os.Mkdir(top, 0o700))
+	ts.Check(os.WriteFile(image, nil, 0o600))
+	ts.Check(os.Truncate(image, 128<<20))
+	ts.Check(ts.Exec("mkfs.btrfs", "-q", image))
+	ts.Check(ts.Exec("mount", "-o", "loop", image, top))
+	ts.Defer(func() { _ = unix.Unmount(top, unix.MNT_DETACH) })
+	ts.Check(ts.Exec("btrfs", "quota", "enable", top))
+	ts.Check(ts.Exec("btrfs", "subvolume", "create", filepath.Join(top, "store")))
+	ts.Check(ts.Exec("btrfs", "qgroup", "limit", args[1], filepath.Join(top, "store")))
+	ts.Check(os.Symlink(filepath.Join(top, "store"), ts.MkAbs(args[0])))
 }
 
 func fill(ts *testscript.TestScript, _ bool, args []string) {
