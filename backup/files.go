@@ -94,6 +94,9 @@ func (r *run) readMeta(m index.Meta) ([]byte, error) {
 	if r.cache == nil {
 		r.cache = archive.NewCache(metaCache)
 	}
+	if m.Size > index.MaxMeta {
+		return nil, fmt.Errorf("%s: %d bytes are too many to be read", m.Name, m.Size)
+	}
 	if m.Size > r.last.End.Tar-m.Tar {
 		return nil, fmt.Errorf("index: %s of %d bytes ends behind the archive", m.Name, m.Size)
 	}

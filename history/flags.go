@@ -92,8 +92,13 @@ func (f FlagFiles) Since() int {
 	return max(f.index.First, f.header.First)
 }
 
-// Read reads them.
+// Read reads them, if none is larger than what is taken into memory.
 func (f FlagFiles) Read(content func(index.Meta) ([]byte, error)) (*Flags, error) {
+	for _, m := range []index.Meta{f.index, f.header} {
+		if m.Size > index.MaxMeta {
+			return nil, fmt.Errorf("%s: %d bytes are too many to be read", m.Name, m.Size)
+		}
+	}
 	b, err := content(f.index)
 	var ix *cyrus.Index
 	if err == nil {
