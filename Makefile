@@ -54,7 +54,8 @@ torture:
 	@scripts/deps.sh test
 	@seconds=$$(sed 's/h$$/*3600/; s/m$$/*60/; s/s$$//' <<<"$(T)"); export BACKUPFS_TORTURE=$$((seconds)); \
 	go test -count=1 -timeout 0 -v -run 'TestDamageMatrix|TestWrongTar|TestPowerLoss|TestCommitFaults|TestRepair|TestCompact|TestCancelled|TestLastRunLost|Histories' ./backup; \
-	go test -count=1 -timeout 0 -v -run TestKilled ./internal/e2e
+	go test -count=1 -timeout 0 -v -run TestKilled ./internal/e2e; \
+	go test -race -count=1 -timeout 0 -v -run TestLoad ./cmd/backupfs
 
 fuzz:
 	@scripts/deps.sh test

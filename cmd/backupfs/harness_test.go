@@ -23,8 +23,8 @@ import (
 	"backupfs/internal/store"
 )
 
-// program is the binary under test.
-var program string
+// program is the binary under test, backupd the one that fills its store in some.
+var program, backupd string
 
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "backupfs-test-")
@@ -32,12 +32,12 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	program = filepath.Join(dir, "backupfs")
-	args := []string{"build", "-o", program}
+	program, backupd = filepath.Join(dir, "backupfs"), filepath.Join(dir, "backupd")
+	args := []string{"build", "-o", dir}
 	if raceDetector {
 		args = append(args, "-race")
 	}
-	build := exec.Command("go", append(args, "backupfs/cmd/backupfs")...)
+	build := exec.Command("go", append(args, "backupfs/cmd/backupfs", "backupfs/cmd/backupd")...)
 	build.Stdout, build.Stderr = os.Stderr, os.Stderr
 	code := 1
 	// A test runs it as nobody.

@@ -48,7 +48,7 @@ type version struct {
 
 func newHistory(x *fixture, user string, n int) *history {
 	h := &history{x: x, user: user, random: rand.New(rand.NewPCG(uint64(n), 1)), seed: n * 1_000_000, begun: mustDay("2009-09-28T05:00"),
-		lastUID: map[string]uint32{}, folders: []indextest.Folder{{UniqueID: "inbox", Name: "INBOX"}, {UniqueID: "drafts", Name: "INBOX.Drafts"}}}
+		lastUID: map[string]uint32{}, folders: []indextest.Folder{{UniqueID: user + "-inbox", Name: "INBOX"}, {UniqueID: user + "-drafts", Name: "INBOX.Drafts"}}}
 	for range 40 {
 		h.deliver()
 	}
