@@ -332,6 +332,48 @@ func TestReplacedMeanwhile(t *testing.T) {
 	f.users.release(open)
 }
 
+// TestReplacedBehind: an archive that got another run, and was replaced before anybody came to it since, is read on by who had come to it before.
+func TestReplacedBehind(t *testing.T) {
+	for _, noticed := range []bool{false, true} {
+		f := newFS(t)
+		u := mustArchive(t, f, "brong", oneRun("old"))
+		old := mustLookup(t, f, rootID, "brong", "2009-09-28", "INBOX", "1.").NodeId
+		was, err := u.Archive()
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := f.users.lookup("brong")
+		if err != nil {
+			t.Fatal(err)
+		}
+		look := func(at time.Time) {
+			f.users.mu.Lock()
+			s.checked = at
+			f.users.mu.Unlock()
+		}
+		if err := os.Chtimes(was, time.Time{}, time.Now().Add(time.Minute)); err != nil { // as a run does
+			t.Fatal(err)
+		}
+		look(time.Time{})
+		if _, err := f.users.lookup("brong"); err != nil {
+			t.Fatal(err)
+		}
+		if !s.behind {
+			t.Error("nobody noticed the run")
+		}
+		path := filepath.Join(u.Dir, "backupdata-2000000000.tar.gz")
+		if err := errors.Join(os.Rename(was, path), index.Rebuild(t.Context(), path, u.Index(), nil)); err != nil {
+			t.Fatal(err)
+		}
+		if look(time.Time{}); !noticed {
+			look(time.Now().Add(time.Hour))
+		}
+		if got, st := read(f, old, 100, 0); got != "old" {
+			t.Errorf("that it was replaced is noticed: %t; %q, %v", noticed, got, st)
+		}
+	}
+}
+
 // TestIncomplete: an archive without a complete run is an empty folder, and so is one that is gone no folder.
 func TestIncomplete(t *testing.T) {
 	f := newFS(t)

@@ -30,6 +30,7 @@ type slot struct {
 
 	// Guarded by users.mu.
 	user    *user         // nil while it is closed
+	behind  bool          // user is of files that have changed since: who can has them opened anew
 	opening chan struct{} // closed when the one who opens it is done; nil if nobody does
 	checked time.Time
 	stamp   stamp
@@ -128,15 +129,14 @@ func (t *users) check(s *slot) {
 	gone := errors.Is(err, iofs.ErrNotExist)
 	st := stampOf(s)
 	t.mu.Lock()
+	defer t.mu.Unlock()
 	s.gone = gone
-	var idle []*user
 	if st != s.stamp {
 		s.stamp = st
 		s.changes++
-		idle = t.retireLocked(s)
+		// It is not closed here: if another file takes the place of the archive before it is opened anew, nobody could open it any more.
+		s.behind = s.user != nil
 	}
-	t.mu.Unlock()
-	closeAll(idle)
 }
 
 // replaced looks whether another file took the place of a slot's, and gives the user a new slot then. Where none is left, the old archive goes
@@ -179,13 +179,13 @@ func (t *users) acquire(ctx context.Context, num uint32) (*user, error) {
 	t.check(s)
 	for {
 		t.mu.Lock()
-		if u := s.user; u != nil {
-			u.refs++
-			u.used = time.Now()
+		replaced := t.current[s.folder.Name] != s
+		if s.user != nil && (replaced || !s.behind) {
+			u := t.useLocked(s)
 			t.mu.Unlock()
 			return u, nil
 		}
-		if t.current[s.folder.Name] != s {
+		if replaced {
 			t.mu.Unlock()
 			return nil, errStale // another file took its place, and this one was closed meanwhile
 		}
@@ -204,6 +204,13 @@ func (t *users) acquire(ctx context.Context, num uint32) (*user, error) {
 	}
 }
 
+// useLocked is one more who uses a user who is open.
+func (t *users) useLocked(s *slot) *user {
+	s.user.refs++
+	s.user.used = time.Now()
+	return s.user
+}
+
 // openSlot opens what a slot stands for; its caller has set s.opening.
 func (t *users) openSlot(ctx context.Context, s *slot) (u *user, err error) {
 	var idle []*user
@@ -217,10 +224,15 @@ func (t *users) openSlot(ctx context.Context, s *slot) (u *user, err error) {
 	// The stamp is taken first: what is read then is at least as new.
 	st := stampOf(s)
 	if u, err = t.load(ctx, s); err != nil {
-		if replaced, _ := t.replaced(s); replaced && errors.Is(err, iofs.ErrNotExist) {
-			err = errStale // a moment ago
+		if replaced, _ := t.replaced(s); !replaced || !errors.Is(err, iofs.ErrNotExist) {
+			return nil, err
 		}
-		return nil, err
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if s.user != nil {
+			return t.useLocked(s), nil
+		}
+		return nil, errStale // a moment ago
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -228,10 +240,11 @@ func (t *users) openSlot(ctx context.Context, s *slot) (u *user, err error) {
 		s.stamp = st
 		s.changes++
 	}
-	u.refs, u.used = 1, time.Now()
+	idle = t.retireLocked(s)
 	s.user = u
+	t.useLocked(s)
 	t.open = append(t.open, u)
-	idle = t.tidyLocked()
+	idle = append(idle, t.tidyLocked()...)
 	return u, nil
 }
 
@@ -287,7 +300,7 @@ func (t *users) retireLocked(s *slot) (idle []*user) {
 	if u == nil {
 		return nil
 	}
-	s.user = nil
+	s.user, s.behind = nil, false
 	u.retired = true
 	for i, o := range t.open {
 		if o == u {
