@@ -52,10 +52,7 @@ race:
 T ?= 10m
 torture:
 	@scripts/deps.sh test
-	@seconds=$$(sed 's/h$$/*3600/; s/m$$/*60/; s/s$$//' <<<"$(T)"); export BACKUPFS_TORTURE=$$((seconds)); \
-	go test -count=1 -timeout 0 -v -run 'TestDamageMatrix|TestWrongTar|TestPowerLoss|TestCommitFaults|TestRepair|TestCompact|TestCancelled|TestLastRunLost|Histories' ./backup; \
-	go test -count=1 -timeout 0 -v -run TestKilled ./internal/e2e; \
-	go test -race -count=1 -timeout 0 -v -run TestLoad ./cmd/backupfs
+	@scripts/torture.sh $(T)
 
 fuzz:
 	@scripts/deps.sh test
