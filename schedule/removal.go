@@ -12,6 +12,7 @@ import (
 
 	"backupfs/backup"
 	"backupfs/lock"
+	"backupfs/source"
 )
 
 // removals are of users who are gone for longer than retention says. The goroutine of Scheduler.Run owns it.
@@ -55,14 +56,14 @@ func (s *Scheduler) listsGood() bool {
 	return !slices.ContainsFunc(s.lists, func(l *listing) bool { return l.next.IsZero() || l.err != nil })
 }
 
-// removeAt is when a user may be removed who is gone, zero for never.
+// removeAt is when a user may be removed who is gone, zero for never. The mailboxes of no user are not: a list of people does not have them.
 func (r *row) removeAt(deleted time.Duration) time.Time {
-	if r.listed || r.gone.IsZero() || deleted == 0 {
+	if r.listed || r.gone.IsZero() || deleted == 0 || r.Name == source.SharedUser {
 		return time.Time{}
 	}
 	since := r.gone
 	if r.last.After(since) {
-		since = r.last // somebody backed him up by hand
+		since = r.last // the list was read while he was being backed up
 	}
 	return since.Add(deleted)
 }
@@ -131,7 +132,11 @@ func (s *Scheduler) removed(r *row, removed *backup.Removed, err error) {
 	s.removals.row, s.removals.next = nil, time.Time{}
 	switch {
 	case err == nil:
-	case errors.Is(err, lock.ErrBusy), errors.Is(err, backup.ErrNewer), errors.Is(err, context.Canceled):
+	case errors.Is(err, backup.ErrNewer): // somebody backed him up by hand
+		r.gone = time.Now()
+		s.changed[r.Name] = r
+		return
+	case errors.Is(err, lock.ErrBusy), errors.Is(err, context.Canceled):
 		r.stays = time.Now()
 		return
 	default:

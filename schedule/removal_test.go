@@ -11,6 +11,7 @@ import (
 	"backupfs/backup"
 	"backupfs/index"
 	"backupfs/index/indextest"
+	"backupfs/source"
 )
 
 // TestRemoved: who is gone from the list is removed once the time is over, over restarts, and not before; who comes back is not; and what is
@@ -18,17 +19,17 @@ import (
 func TestRemoved(t *testing.T) {
 	path := statePath(t)
 	synctest.Test(t, func(t *testing.T) {
-		f := newFakes(someUsers(9, 2, 2)...)
+		f := newFakes(append(someUsers(9, 2, 2), User{source.SharedUser, "imap0", "unit0"})...)
 		opts := f.options(defaults, MaxAge(day))
 		opts.Retention = Retention{Deleted: 30 * day}
 		f.mustRun(t, path, opts, 2*day)
-		all, began := f.users, time.Now()
-		f.users = all[3:] // three are gone
+		all, began := f.users[:9], time.Now() // of the list that follows, nobody's mailboxes are no part
+		f.users = all[3:]                     // three are gone
 		f.mustRun(t, path, opts, 20*day)
 		f.users = append(slices.Clone(all[:1]), all[3:]...) // one is back
 		f.mustRun(t, path, opts, time.Hour)
 		rep, _, err := ReadReport(path, false)
-		if err != nil || len(rep.Gone) != 2 || rep.Gone[0].Since.Sub(began) > time.Hour || !rep.Gone[0].Removed.Equal(rep.Gone[0].Since.Add(30*day)) {
+		if err != nil || len(rep.Gone) != 3 || rep.Gone[0].Removed != nil || rep.Gone[1].Since.Sub(began) > time.Hour || !rep.Gone[1].Removed.Equal(rep.Gone[1].Since.Add(30*day)) {
 			t.Fatalf("%+v, %v", rep.Gone, err)
 		}
 		f.listFailing = errors.New("the database is away") // on the day they would be removed
@@ -41,11 +42,16 @@ func TestRemoved(t *testing.T) {
 		if got := slices.Sorted(maps.Keys(f.removed)); !slices.Equal(got, []string{all[1].Name, all[2].Name}) {
 			t.Fatalf("removed are %q, want %q and %q", got, all[1].Name, all[2].Name)
 		}
+		f.runs[all[0].Name] = append(f.runs[all[0].Name], time.Now().Add(time.Hour)) // by hand
 		f.mustRun(t, path, opts, 40*day)
-		if len(f.removed) != 3 || len(f.runs) != 6 || f.check(defaults) != nil {
+		if len(f.removed) != 2 {
+			t.Errorf("with a newer run, removed are %v", f.removed)
+		}
+		f.mustRun(t, path, opts, 30*day)
+		if len(f.removed) != 3 || len(f.runs) != 7 || f.check(defaults) != nil {
 			t.Errorf("removed are %v; %d are left; %v", f.removed, len(f.runs), f.check(defaults))
 		}
-		if rep, _, err := ReadReport(path, false); err != nil || len(rep.Gone) != 0 {
+		if rep, _, err := ReadReport(path, false); err != nil || len(rep.Gone) != 1 {
 			t.Errorf("%+v, %v", rep.Gone, err)
 		}
 	})
