@@ -63,7 +63,7 @@ func (r *row) removeAt(deleted time.Duration) time.Time {
 	}
 	since := r.gone
 	if r.last.After(since) {
-		since = r.last // the list was read while he was being backed up
+		since = r.last // somebody backed him up by hand
 	}
 	return since.Add(deleted)
 }
@@ -98,7 +98,10 @@ func (s *Scheduler) removeNext(ctx context.Context, group *errgroup.Group) time.
 	group.Go(func() error {
 		defer stop()
 		removed, err := s.archives.Remove(removing, r.Name, last)
-		s.told <- func() { s.removed(r, removed, err) }
+		if errors.Is(err, backup.ErrNewer) {
+			last = s.archives.Last(removing, r.Name)
+		}
+		s.told <- func() { s.removed(r, last, removed, err) }
 		return nil
 	})
 	return time.Time{}
@@ -128,15 +131,15 @@ func (s *Scheduler) toRemove(deleted time.Duration, now time.Time) (due []*row, 
 }
 
 // removed tells how a removal went.
-func (s *Scheduler) removed(r *row, removed *backup.Removed, err error) {
+func (s *Scheduler) removed(r *row, last time.Time, removed *backup.Removed, err error) {
 	s.removals.row, s.removals.next = nil, time.Time{}
 	switch {
 	case err == nil:
-	case errors.Is(err, backup.ErrNewer): // somebody backed him up by hand
-		r.gone = time.Now()
+	case errors.Is(err, backup.ErrNewer) && !r.listed: // somebody backed him up by hand
+		r.last, r.stays = last, time.Now()
 		s.changed[r.Name] = r
 		return
-	case errors.Is(err, lock.ErrBusy), errors.Is(err, context.Canceled):
+	case errors.Is(err, backup.ErrNewer), errors.Is(err, lock.ErrBusy), errors.Is(err, context.Canceled):
 		r.stays = time.Now()
 		return
 	default:

@@ -42,12 +42,12 @@ func TestRemoved(t *testing.T) {
 		if got := slices.Sorted(maps.Keys(f.removed)); !slices.Equal(got, []string{all[1].Name, all[2].Name}) {
 			t.Fatalf("removed are %q, want %q and %q", got, all[1].Name, all[2].Name)
 		}
-		f.runs[all[0].Name] = append(f.runs[all[0].Name], time.Now().Add(time.Hour)) // by hand
+		f.runs[all[0].Name] = append(f.runs[all[0].Name], time.Now().Add(12*day)) // by hand
 		f.mustRun(t, path, opts, 40*day)
 		if len(f.removed) != 2 {
 			t.Errorf("with a newer run, removed are %v", f.removed)
 		}
-		f.mustRun(t, path, opts, 30*day)
+		f.mustRun(t, path, opts, 5*day)
 		if len(f.removed) != 3 || len(f.runs) != 7 || f.check(defaults) != nil {
 			t.Errorf("removed are %v; %d are left; %v", f.removed, len(f.runs), f.check(defaults))
 		}
