@@ -14,11 +14,10 @@ import (
 const (
 	// checkEvery is how often a user's archive is looked at, at most.
 	checkEvery = 500 * time.Millisecond
-	// rest is how long an archive stays open that nobody reads.
-	rest = time.Minute
-	// restReplaced is for one that another file took the place of. It cannot be opened again, and a file in it may be open that is
-	// not read just now: of that, the kernel does not tell. As long, its space on the disk is not free.
-	restReplaced = time.Hour
+	// rest is how long an archive stays open that nobody reads. What the kernel has in its cache it reads without asking, and a file that is
+	// open it does not tell of; once another file took the place of an archive that was closed, neither can go on. So this is long,
+	// although the space of a replaced archive is not free as long; maxOpen bounds how many there are.
+	rest = time.Hour
 )
 
 // slot stands for a user and one archive file of theirs in node ids. When the user gets another file, by a compaction, the
@@ -179,7 +178,7 @@ func (t *users) acquire(ctx context.Context, num uint32) (*user, error) {
 	t.check(s)
 	for {
 		t.mu.Lock()
-		replaced := t.current[s.folder.Name] != s
+		replaced := t.isReplacedLocked(s)
 		if s.user != nil && (replaced || !s.behind) {
 			u := t.useLocked(s)
 			t.mu.Unlock()
@@ -273,26 +272,44 @@ func (t *users) release(u *user) {
 func (t *users) tidyLocked() (idle []*user) {
 	t.tidied = time.Now()
 	for {
-		var next *user // the one that has been there longest beyond its time
-		var over time.Duration
-		for _, u := range t.open {
-			if o := t.tidied.Sub(u.used) - t.restLocked(u.slot); u.refs == 0 && (next == nil || o > over) {
-				next, over = u, o
-			}
+		next := t.longestLocked(func(u *user) bool { return t.tidied.Sub(u.used) >= rest })
+		if next == nil && len(t.open) > maxOpen {
+			next = t.spareLocked()
 		}
-		if next == nil || len(t.open) <= maxOpen && over < 0 {
+		if next == nil {
 			return idle
 		}
 		idle = append(idle, t.retireLocked(next.slot)...)
 	}
 }
 
-func (t *users) restLocked(s *slot) time.Duration {
-	if t.current[s.folder.Name] == s {
-		return rest
+// spareLocked is who goes where there are too many, nil if all are in use. Replaced archives may take half of the room, so that they do not
+// push out those that count: of these one can be replaced before whoever walks there comes back, too.
+func (t *users) spareLocked() *user {
+	var replaced int
+	for _, u := range t.open {
+		if t.isReplacedLocked(u.slot) {
+			replaced++
+		}
 	}
-	return restReplaced
+	first := replaced > maxOpen/2
+	if u := t.longestLocked(func(u *user) bool { return t.isReplacedLocked(u.slot) == first }); u != nil {
+		return u
+	}
+	return t.longestLocked(func(*user) bool { return true })
 }
+
+// longestLocked is who of some has not been used for the longest time, and is not just now; nil if there is none.
+func (t *users) longestLocked(of func(*user) bool) (longest *user) {
+	for _, u := range t.open {
+		if u.refs == 0 && of(u) && (longest == nil || u.used.Before(longest.used)) {
+			longest = u
+		}
+	}
+	return longest
+}
+
+func (t *users) isReplacedLocked(s *slot) bool { return t.current[s.folder.Name] != s }
 
 // retireLocked takes out a slot's user, who is closed by the caller, or by the last who releases.
 func (t *users) retireLocked(s *slot) (idle []*user) {
