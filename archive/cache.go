@@ -11,17 +11,22 @@ import (
 
 // Cache holds inflated members of any number of archives, within a bound of bytes; it is safe for concurrent use,
 // and inflates a member once for all that wait for it. Beyond its bound each reader that inflates just now holds one piece: a
-// member, or MemberSize bytes of one that is too large to be held.
+// member, or MemberSize bytes of one that is too large to be held. What came out of a damaged member (salvage.go) is held as any other, so
+// that who reads all of its messages has it salvaged once. Of another tool's members, which may be large, the last such is held beyond the bound:
+// at most MaxInflate bytes.
 //
 // A piece's memory is used again when nobody needs it: to inflate into memory that is fresh from the kernel takes three times as long
 // (docs/benchmarks.md). So pieces count who uses them, and nobody keeps a piece's bytes beyond his use.
 type Cache struct {
 	bound int64
 
+	salvaging chan struct{} // holds one token while a damaged member of another tool is inflated
+
 	mu     sync.Mutex // guards what follows; never held while inflating
 	pieces map[pieceKey]*piece
 	order  list.List // of *piece that are done, the latest used first
 	held   int64     // bytes of those
+	large  list.List // of the one that is held beyond the bound
 	free   [][]byte  // MemberSize each
 }
 
@@ -37,9 +42,12 @@ type pieceKey struct {
 
 type piece struct {
 	key  pieceKey
-	done chan struct{} // closed when data and err are set
+	done chan struct{} // closed when what follows is set
 	data []byte
 	err  error
+	// Of a damaged member: what is wrong with it, and what of data is right all the same.
+	damage error
+	good   []span
 
 	// Guarded by Cache.mu.
 	at    *list.Element // in order
@@ -48,15 +56,14 @@ type piece struct {
 
 // NewCache returns a Cache of at most so many bytes.
 func NewCache(bytes int64) *Cache {
-	return &Cache{bound: bytes, pieces: map[pieceKey]*piece{}}
+	return &Cache{bound: bytes, pieces: map[pieceKey]*piece{}, salvaging: make(chan struct{}, 1)}
 }
 
-// ReadAt reads tar bytes of a at off; find returns the member that holds a tar offset. It returns early, with the error of ctx, if that
-// ends.
-func (c *Cache) ReadAt(ctx context.Context, a *Archive, find func(tar int64) (Member, error), p []byte, off int64) (int, error) {
+// ReadAt reads tar bytes of a at off. It returns early, with the error of ctx, if that ends.
+func (c *Cache) ReadAt(ctx context.Context, a *Archive, known Known, p []byte, off int64) (int, error) {
 	n := 0
 	for n < len(p) {
-		err := c.use(ctx, a, find, off+int64(n), func(data []byte) error {
+		err := c.use(ctx, a, known, off+int64(n), func(data []byte) error {
 			n += copy(p[n:], data)
 			return nil
 		})
@@ -68,25 +75,25 @@ func (c *Cache) ReadAt(ctx context.Context, a *Archive, find func(tar int64) (Me
 }
 
 // Section is size tar bytes of a from off on, which are read as by ReadAt.
-func (c *Cache) Section(ctx context.Context, a *Archive, find func(tar int64) (Member, error), off, size int64) *io.SectionReader {
-	return io.NewSectionReader(section{ctx, c, a, find}, off, size)
+func (c *Cache) Section(ctx context.Context, a *Archive, known Known, off, size int64) *io.SectionReader {
+	return io.NewSectionReader(section{ctx, c, a, known}, off, size)
 }
 
 type section struct {
-	ctx  context.Context
-	c    *Cache
-	a    *Archive
-	find func(tar int64) (Member, error)
+	ctx   context.Context
+	c     *Cache
+	a     *Archive
+	known Known
 }
 
 func (s section) ReadAt(p []byte, off int64) (int, error) {
-	return s.c.ReadAt(s.ctx, s.a, s.find, p, off)
+	return s.c.ReadAt(s.ctx, s.a, s.known, p, off)
 }
 
 // View calls f with n tar bytes of a at off, which f must neither change nor keep.
-func (c *Cache) View(ctx context.Context, a *Archive, find func(tar int64) (Member, error), off, n int64, f func(data []byte) error) error {
+func (c *Cache) View(ctx context.Context, a *Archive, known Known, off, n int64, f func(data []byte) error) error {
 	whole := false
-	err := c.use(ctx, a, find, off, func(data []byte) error {
+	err := c.use(ctx, a, known, off, func(data []byte) error {
 		if whole = int64(len(data)) >= n; whole {
 			return f(data[:n])
 		}
@@ -96,43 +103,78 @@ func (c *Cache) View(ctx context.Context, a *Archive, find func(tar int64) (Memb
 		return err
 	}
 	p := make([]byte, n)
-	if _, err := c.ReadAt(ctx, a, find, p, off); err != nil {
+	if _, err := c.ReadAt(ctx, a, known, p, off); err != nil {
 		return err
 	}
 	return f(p)
 }
 
-// Load inflates a member of at most MemberSize bytes, unless it is there.
-func (c *Cache) Load(ctx context.Context, a *Archive, m Member) error {
-	return c.use(ctx, a, func(int64) (Member, error) { return m, nil }, m.Tar, func([]byte) error { return nil })
+// Load inflates the member that holds a tar offset, if it is of at most MemberSize bytes, unless it is there.
+func (c *Cache) Load(ctx context.Context, a *Archive, known Known, tar int64) error {
+	m, err := known.Member(tar)
+	if err != nil || m.TarSize > MemberSize {
+		return err
+	}
+	p, err := c.get(ctx, pieceKey{a.serial, m.File, 0}, func(p *piece) error { return c.load(ctx, a, known, m, p) })
+	if err == nil {
+		c.release(p)
+	}
+	return err
 }
 
-// use calls f with the tar bytes from off to the end of the piece that holds it.
-func (c *Cache) use(ctx context.Context, a *Archive, find func(tar int64) (Member, error), off int64, f func(data []byte) error) error {
-	m, err := find(off)
+// use calls f with the tar bytes from off to the end of the piece that holds it, or of what is right there.
+func (c *Cache) use(ctx context.Context, a *Archive, known Known, off int64, f func(data []byte) error) error {
+	m, err := known.Member(off)
 	if err != nil {
 		return err
 	}
 	if off < m.Tar || off >= m.End().Tar {
 		return a.damaged(m.File, fmt.Errorf("the member for %d of the tar holds %d to %d", off, m.Tar, m.End().Tar))
 	}
-	key, start := pieceKey{a.serial, m.File, 0}, m.Tar
-	inflate := func() ([]byte, error) { return a.Inflate(m, c.buffer()) }
-	if m.Foreign && m.TarSize > min(MaxInflate, max(c.bound/4, MemberSize)) {
-		n := (off - m.Tar) / MemberSize
-		key.n, start = n+1, m.Tar+n*MemberSize
-		inflate = func() ([]byte, error) { return a.slow.read(ctx, a, m, n, c.buffer()) }
-	}
-	p, err := c.get(ctx, key, inflate)
+	p, start, err := c.pieceAt(ctx, a, known, m, off)
 	if err != nil {
 		return err
 	}
 	defer c.release(p)
-	return f(p.data[off-start:])
+	data, err := p.from(off - start)
+	if err != nil {
+		return err
+	}
+	return f(data)
+}
+
+// pieceAt returns the piece of a member that holds a tar offset, and where it begins. It must be released.
+func (c *Cache) pieceAt(ctx context.Context, a *Archive, known Known, m Member, off int64) (p *piece, start int64, err error) {
+	key := pieceKey{a.serial, m.File, 0}
+	if !m.Foreign || m.TarSize <= min(MaxInflate, max(c.bound/4, MemberSize)) {
+		p, err = c.get(ctx, key, func(p *piece) error { return c.load(ctx, a, known, m, p) })
+		return p, m.Tar, err
+	}
+	n := (off - m.Tar) / MemberSize
+	large := key
+	large.n = n + 1
+	p, err = c.get(ctx, large, func(p *piece) (err error) {
+		p.data, err = a.slow.piece(ctx, a, m, n, c.buffer())
+		return err
+	})
+	if !errors.Is(err, ErrDamaged) || m.TarSize > MaxInflate {
+		return p, m.Tar + n*MemberSize, err
+	}
+	damage := err
+	p, err = c.get(ctx, key, func(p *piece) error { return c.salvage(ctx, a, known, m, p, damage) })
+	return p, m.Tar, err
+}
+
+// load inflates a member.
+func (c *Cache) load(ctx context.Context, a *Archive, known Known, m Member, p *piece) (err error) {
+	if p.data, err = a.Inflate(m, c.buffer()); errors.Is(err, ErrDamaged) {
+		err = c.salvage(ctx, a, known, m, p, err)
+	}
+	return err
 }
 
 // get returns a piece, inflated by the first who asks; it must be released. If that one is interrupted, the next does it.
-func (c *Cache) get(ctx context.Context, key pieceKey, inflate func() ([]byte, error)) (*piece, error) {
+func (c *Cache) get(ctx context.Context, key pieceKey, inflate func(*piece) error) (*piece, error) {
 	for {
 		c.mu.Lock()
 		p, ok := c.pieces[key]
@@ -169,20 +211,24 @@ func (c *Cache) get(ctx context.Context, key pieceKey, inflate func() ([]byte, e
 }
 
 // fill inflates a piece, and releases who waits for it even if inflating panics and the panic is caught above.
-func (c *Cache) fill(p *piece, inflate func() ([]byte, error)) {
+func (c *Cache) fill(p *piece, inflate func(*piece) error) {
 	defer func() {
 		c.mu.Lock()
-		if p.err == nil {
+		switch {
+		case p.err == nil && p.damage != nil && len(p.data) > MemberSize:
+			p.at = c.large.PushFront(p)
+			c.shrinkLocked()
+		case p.err == nil:
 			p.at = c.order.PushFront(p)
 			c.held += int64(len(p.data))
 			c.shrinkLocked()
-		} else {
+		default:
 			delete(c.pieces, p.key)
 		}
 		c.mu.Unlock()
 		close(p.done)
 	}()
-	p.data, p.err = inflate()
+	p.err = inflate(p)
 }
 
 // release ends a use of a piece that was inflated.
@@ -207,12 +253,21 @@ func (c *Cache) buffer() []byte {
 
 func (c *Cache) shrinkLocked() {
 	for c.held > c.bound {
-		p := c.order.Remove(c.order.Back()).(*piece)
-		p.at = nil
-		delete(c.pieces, p.key)
-		c.held -= int64(len(p.data))
-		c.reuseLocked(p)
+		c.held -= c.dropLocked(&c.order)
 	}
+	for c.large.Len() > 1 {
+		c.dropLocked(&c.large)
+	}
+}
+
+// dropLocked takes the last piece of a list out of the cache, and returns how many bytes it has.
+func (c *Cache) dropLocked(from *list.List) int64 {
+	p := from.Remove(from.Back()).(*piece)
+	p.at = nil
+	delete(c.pieces, p.key)
+	n := int64(len(p.data))
+	c.reuseLocked(p)
+	return n
 }
 
 // reuseLocked takes the memory of a piece that is out of the cache, once nobody uses it any more.
@@ -227,53 +282,3 @@ func (c *Cache) reuseLocked(p *piece) {
 }
 
 var errPanicked = fmt.Errorf("inflating a member: %w", io.ErrUnexpectedEOF)
-
-// slowReader reads pieces of a foreign member that is too large to be held. It keeps the stream into the member open, so
-// that reading forward costs what inflating it once costs; reading backward begins anew.
-type slowReader struct {
-	turn chan struct{} // holds one token while somebody uses what follows
-	r    io.Reader
-	m    Member
-	at   int64 // in the member's tar
-}
-
-// read returns the nth MemberSize bytes of m, fewer at its end, in the place of b. On the way there it can be interrupted; the next goes on from there.
-func (s *slowReader) read(ctx context.Context, a *Archive, m Member, n int64, b []byte) (_ []byte, err error) {
-	select {
-	case s.turn <- struct{}{}:
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	defer func() { <-s.turn }()
-	want := n * MemberSize
-	if s.r == nil || s.m != m || s.at > want {
-		if s.r, err = a.ReadMember(m); err != nil {
-			return nil, err
-		}
-		s.m, s.at = m, 0
-	}
-	for s.at < want {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		skipped, err := io.CopyN(io.Discard, s.r, min(want-s.at, MemberSize))
-		if s.at += skipped; err != nil {
-			return nil, s.failed(a, err)
-		}
-	}
-	b = b[:min(MemberSize, m.TarSize-want)]
-	if _, err := io.ReadFull(s.r, b); err != nil {
-		return nil, s.failed(a, err)
-	}
-	s.at += int64(len(b))
-	return b, nil
-}
-
-// failed gives the stream up.
-func (s *slowReader) failed(a *Archive, err error) error {
-	s.r = nil
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
-		return a.damaged(s.m.File, fmt.Errorf("member ends before %d of its tar", s.m.TarSize))
-	}
-	return err
-}

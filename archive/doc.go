@@ -7,11 +7,12 @@
 //   - What is cut off behind the last complete run was first copied aside and synced.
 //   - Memory does not grow with the archive, a message or the number of runs read.
 //   - Bytes that are not what they must be are ErrDamaged, a failing disk is the disk's own error.
+//   - What a Cache hands out was vouched for by its member's CRC, or by its own digest (salvage.go). Only a plain tar has neither.
 //
 // An Archive reads, at any offset (Cache) or forward (Scanner). An Appender adds runs. Both may stand on one file at
 // once: a reader goes no further than Complete, an appender changes nothing before it.
 //
 // Locks: Archive.mu (the run table of a plain tar) and Archive.slow.turn (the one open stream into a large member) are
-// leaves, as is Cache.mu, which is never held while a member is inflated. The Appender's goroutines share nothing but
+// leaves, as is Cache.mu, which is never held while a member is inflated. Under Cache.salvaging one is, and whoever Known asks may lock. The Appender's goroutines share nothing but
 // channels.
 package archive

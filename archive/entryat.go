@@ -6,10 +6,10 @@ import (
 )
 
 // EntryAt returns the entry whose content stands at a tar offset of a, from the header before it, which cuts long names; where that
-// begins is not known. find is as for ReadAt.
-func (c *Cache) EntryAt(ctx context.Context, a *Archive, find func(tar int64) (Member, error), data int64) (Entry, error) {
+// begins is not known.
+func (c *Cache) EntryAt(ctx context.Context, a *Archive, known Known, data int64) (Entry, error) {
 	var block [BlockSize]byte
-	if _, err := c.ReadAt(ctx, a, find, block[:], data-BlockSize); err != nil {
+	if _, err := c.ReadAt(ctx, a, known, block[:], data-BlockSize); err != nil {
 		return Entry{}, err
 	}
 	e, err := parseHeader(&block)

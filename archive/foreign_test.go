@@ -200,17 +200,17 @@ func TestLargeForeignMember(t *testing.T) {
 			t.Errorf("entry %d: %v", i, err)
 		}
 	}
-	find := func(int64) (Member, error) { return members[0], nil }
+	known := always(members[0])
 	c := NewCache(1 << 20)
 	interrupted, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := c.ReadAt(interrupted, a, find, make([]byte, 1), runs[0].entries[3].Data); !errors.Is(err, context.Canceled) {
+	if _, err := c.ReadAt(interrupted, a, known, make([]byte, 1), runs[0].entries[3].Data); !errors.Is(err, context.Canceled) {
 		t.Errorf("on the way through a large member, interrupted: %v", err)
 	}
 	for _, i := range []int{1, 2, 3, 0, 2} {
 		e := runs[0].entries[i]
 		p := make([]byte, e.Size)
-		if n, err := c.ReadAt(context.Background(), a, find, p, e.Data); err != nil || n != len(p) || !bytes.Equal(p, e.content) {
+		if n, err := c.ReadAt(context.Background(), a, known, p, e.Data); err != nil || n != len(p) || !bytes.Equal(p, e.content) {
 			t.Errorf("entry %d: %d bytes, %v", i, n, err)
 		}
 		if c.held > c.bound {
@@ -285,7 +285,7 @@ func TestCacheOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
-			if err := c.Load(context.Background(), a, m); err != nil {
+			if err := c.Load(context.Background(), a, always(m), m.Tar); err != nil {
 				t.Error(err)
 			}
 		})
@@ -298,11 +298,11 @@ func TestCacheOnce(t *testing.T) {
 
 	c = NewCache(1 << 20)
 	r.fail = os.ErrPermission
-	if err := c.Load(context.Background(), a, m); !errors.Is(err, os.ErrPermission) || errors.Is(err, ErrDamaged) {
+	if err := c.Load(context.Background(), a, always(m), m.Tar); !errors.Is(err, os.ErrPermission) || errors.Is(err, ErrDamaged) {
 		t.Errorf("a failing disk is told as %v", err)
 	}
 	r.fail = nil
-	if err := c.Load(context.Background(), a, m); err != nil {
+	if err := c.Load(context.Background(), a, always(m), m.Tar); err != nil {
 		t.Errorf("after a failing disk: %v", err)
 	}
 }
@@ -335,7 +335,7 @@ func TestCacheReuse(t *testing.T) {
 			for range 200 {
 				e := entries[rng.IntN(len(entries))]
 				seen := 0
-				err := c.View(context.Background(), a, find, e.Data, e.Size, func(data []byte) error {
+				err := c.View(context.Background(), a, Known{Member: find}, e.Data, e.Size, func(data []byte) error {
 					seen++
 					runtime.Gosched()
 					if !bytes.Equal(data, e.content) {
@@ -367,7 +367,7 @@ func TestCacheInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		if err := c.Load(context.Background(), a, m); err != nil {
+		if err := c.Load(context.Background(), a, always(m), m.Tar); err != nil {
 			t.Errorf("who inflates: %v", err)
 		}
 	})
@@ -375,7 +375,7 @@ func TestCacheInterrupted(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	cancel()
-	if err := c.Load(ctx, a, m); !errors.Is(err, context.Canceled) {
+	if err := c.Load(ctx, a, always(m), m.Tar); !errors.Is(err, context.Canceled) {
 		t.Errorf("who waits and is interrupted: %v", err)
 	}
 	close(r.gate)
@@ -386,10 +386,10 @@ func TestCacheInterrupted(t *testing.T) {
 	key := pieceKey{1, 2, 3}
 	started, go1 := make(chan struct{}), make(chan struct{})
 	wg.Go(func() {
-		_, err := c.get(context.Background(), key, func() ([]byte, error) {
+		_, err := c.get(context.Background(), key, func(*piece) error {
 			close(started)
 			<-go1
-			return nil, context.Canceled
+			return context.Canceled
 		})
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("who is interrupted: %v", err)
@@ -397,13 +397,18 @@ func TestCacheInterrupted(t *testing.T) {
 	})
 	<-started
 	wg.Go(func() {
-		p, err := c.get(context.Background(), key, func() ([]byte, error) { return []byte("done"), nil })
+		p, err := c.get(context.Background(), key, func(p *piece) error { p.data = []byte("done"); return nil })
 		if err != nil || string(p.data) != "done" {
 			t.Errorf("who waited: %v", err)
 		}
 	})
 	close(go1)
 	wg.Wait()
+}
+
+// always knows one member.
+func always(m Member) Known {
+	return Known{Member: func(int64) (Member, error) { return m, nil }}
 }
 
 func (c *Cache) pieceOf(m Member) *piece {

@@ -298,7 +298,7 @@ func checkBytes(t *rapid.T, a *Archive, model []modelRun) {
 			off := rapid.Int64Range(0, e.Size-1).Draw(t, "off")
 			n := rapid.Int64Range(0, e.Size-off).Draw(t, "len")
 			p := make([]byte, n)
-			if got, err := c.ReadAt(context.Background(), a, find, p, e.Data+off); int64(got) != n || err != nil {
+			if got, err := c.ReadAt(context.Background(), a, Known{Member: find}, p, e.Data+off); int64(got) != n || err != nil {
 				t.Fatal(got, err)
 			}
 			if !bytes.Equal(p, e.content[off:off+int64(len(p))]) {

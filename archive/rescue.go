@@ -1,12 +1,8 @@
 package archive
 
 import (
-	"bufio"
 	"bytes"
 	"io"
-
-	"github.com/klauspost/compress/flate"
-	"github.com/klauspost/compress/gzip"
 )
 
 // Rescue returns the tar that still comes out of a damaged member which begins at a file offset, or did: at most MaxInflate bytes of what
@@ -16,33 +12,19 @@ func (a *Archive) Rescue(at, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	var most []byte
-	for _, header := range []int64{MemberHeaderSize, 0, 10} { // ours; any that is whole; the shortest there is
-		if at+header >= limit {
-			continue
-		}
-		src := countReader{r: io.NewSectionReader(a.r, at+header, limit-at-header)}
-		buf := bufio.NewReader(&src)
-		var tar []byte
-		if header > 0 {
-			tar = inflatable(flate.NewReader(buf))
-		} else if zr, err := gzip.NewReader(buf); err == nil {
-			zr.Multistream(false)
-			tar = inflatable(zr)
-		}
-		if src.err != nil {
-			return nil, a.failed(at, src.err)
-		}
-		if len(tar) > len(most) {
-			most = tar
+	for _, header := range []int64{MemberHeaderSize, anyHeader, 10} { // ours; any that is whole; the shortest there is
+		err := a.inflateFrom(at, limit, header, func(r io.Reader) {
+			var tar bytes.Buffer
+			_, _ = io.Copy(&tar, io.LimitReader(r, MaxInflate)) // it ends with an error
+			if tar.Len() > len(most) {
+				most = tar.Bytes()
+			}
+		})
+		if err != nil {
+			return nil, err
 		}
 	}
 	return most, nil
-}
-
-func inflatable(r io.Reader) []byte {
-	var b bytes.Buffer
-	_, _ = io.Copy(&b, io.LimitReader(r, MaxInflate)) // it ends with an error
-	return b.Bytes()
 }
 
 // Entries returns the entries in tar that came out of a damaged member, which stands at offset in the stream. They are looked for at

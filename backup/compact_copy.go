@@ -101,7 +101,7 @@ func (c *copier) one(ctx context.Context, w wanted) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	was, err := c.cache.EntryAt(ctx, c.from, c.ix.Member, w.Data)
+	was, err := c.cache.EntryAt(ctx, c.from, c.ix.Known(), w.Data)
 	if err != nil {
 		return err
 	}
@@ -110,7 +110,7 @@ func (c *copier) one(ctx context.Context, w wanted) error {
 	}
 	w.Linkname, w.Type, w.Mtime, w.Inode = w.sha1.String(), archive.TypeFile, was.Mtime, was.Inode
 	h := sha1.New()
-	body := io.TeeReader(c.cache.Section(ctx, c.from, c.ix.Member, w.Data, w.Size), h)
+	body := io.TeeReader(c.cache.Section(ctx, c.from, c.ix.Known(), w.Data, w.Size), h)
 	if _, err := c.app.Add(w.Entry, body); err != nil {
 		return err
 	}

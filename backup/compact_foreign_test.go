@@ -113,7 +113,7 @@ func mustOrder(t *testing.T, path string) {
 			continue
 		}
 		b := make([]byte, e.Size)
-		if _, err := cache.ReadAt(context.Background(), a, find, b, e.Data); err != nil {
+		if _, err := cache.ReadAt(context.Background(), a, archive.Known{Member: find}, b, e.Data); err != nil {
 			t.Fatal(err)
 		}
 		ix, err := cyrus.ParseIndex(b)

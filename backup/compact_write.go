@@ -267,7 +267,7 @@ func (c *compaction) parse(ctx context.Context, m index.Meta) (index.Exceptions,
 		return index.Exceptions{}, fmt.Errorf("%s: %s: %d bytes are too many to be read", c.from.Path(), m.Name, m.Size)
 	}
 	b := make([]byte, m.Size)
-	if _, err := c.cache.ReadAt(ctx, c.from, c.copier.ix.Member, b, m.Tar); err != nil {
+	if _, err := c.cache.ReadAt(ctx, c.from, c.copier.ix.Known(), b, m.Tar); err != nil {
 		return index.Exceptions{}, err
 	}
 	return index.ParseExceptions(b)

@@ -101,7 +101,7 @@ func (r *run) readMeta(m index.Meta) ([]byte, error) {
 		return nil, fmt.Errorf("index: %s of %d bytes ends behind the archive", m.Name, m.Size)
 	}
 	b := make([]byte, m.Size)
-	_, err := r.cache.ReadAt(context.Background(), r.arch, r.ix.Member, b, m.Tar)
+	_, err := r.cache.ReadAt(context.Background(), r.arch, r.ix.Known(), b, m.Tar)
 	return b, err
 }
 

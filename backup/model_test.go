@@ -409,7 +409,7 @@ func (c comparison) content(tar int64, want []byte) error {
 		return errors.New("its bytes are missing")
 	}
 	got := make([]byte, len(want))
-	if _, err := c.cache.ReadAt(context.Background(), c.arch, c.ix.Member, got, tar); err != nil {
+	if _, err := c.cache.ReadAt(context.Background(), c.arch, c.ix.Known(), got, tar); err != nil {
 		return err
 	}
 	if !bytes.Equal(got, want) {

@@ -175,7 +175,7 @@ func (w *witness) readIndex(folder int64, run int) *cyrus.Index {
 		return nil
 	}
 	b := make([]byte, metas[i].Size)
-	if _, err := archive.NewCache(metaCache).ReadAt(context.Background(), w.arch, w.ix.Member, b, metas[i].Tar); err != nil {
+	if _, err := archive.NewCache(metaCache).ReadAt(context.Background(), w.arch, w.ix.Known(), b, metas[i].Tar); err != nil {
 		return nil
 	}
 	ix, err := cyrus.ParseIndex(b)

@@ -72,7 +72,7 @@ func (r *repair) tail(ctx context.Context, a *archive.Archive) error {
 	if err != nil {
 		return err
 	}
-	if err := r.chain.rescue(r.w.end, size); err != nil {
+	if err := r.chain.rescue(r.w.end, size, nowhere, nil); err != nil {
 		return err
 	}
 	return r.behind(ctx, a, r.w.end.File+1, size)
@@ -181,17 +181,22 @@ func (r *repair) damage(ctx context.Context, a *archive.Archive, d archive.Damag
 		return err
 	}
 	for i := range len(more) + 1 {
-		from, limit := next, d.To.File
+		from, limit, upTo := next, d.To.File, to
 		if i < len(more) {
 			next = archive.Position{File: more[i].File - r.fileBase, Tar: more[i].Tar - r.base}
 			if next.File > from.File { // else bytes were moved, and it stands elsewhere
 				limit = min(limit, next.File)
 			}
+			upTo = next.Tar
 		}
 		if err := r.reached(from.Tar); err != nil {
 			return err
 		}
-		if err := r.chain.rescue(from, limit); err != nil {
+		known, err := r.knownIn(from.Tar, upTo)
+		if err != nil {
+			return err
+		}
+		if err := r.chain.rescue(from, limit, upTo, known); err != nil {
 			return err
 		}
 		if len(r.chain.pieces) >= maxPieces {
@@ -205,6 +210,17 @@ func (r *repair) damage(ctx context.Context, a *archive.Archive, d archive.Damag
 		return nil // what stands there is looked at last
 	}
 	return r.behind(ctx, a, d.From.File+1, d.To.File)
+}
+
+// knownIn are the entries that the witness knows to have bytes in [from, to) of the tar that is read.
+func (r *repair) knownIn(from, to int64) (entries []archive.Entry, err error) {
+	stored, err := r.w.ix.StoredIn(r.base+from, r.base+to)
+	for _, s := range stored {
+		e := archive.Entry{Name: s.Entry, Linkname: s.SHA1.String(), Type: archive.TypeFile, Size: s.Size, Mtime: s.Mtime, Data: s.Tar - r.base}
+		e.Offset = e.Data - e.HeadersSize()
+		entries = append(entries, e)
+	}
+	return entries, err
 }
 
 // unknownPlace is behind all that a witness knows.
@@ -258,7 +274,7 @@ func (r *repair) behind(ctx context.Context, a *archive.Archive, from, limit int
 
 func (r *repair) hole(from, to int64, err error) {
 	if from < to {
-		r.holes = append(r.holes, stretch{r.base + from, r.base + to, err})
+		r.holes = append(r.holes, stretch{from: r.base + from, to: r.base + to, err: err})
 	}
 }
 
@@ -359,7 +375,7 @@ func (r *repair) endRun(run index.Run) error {
 	for _, h := range r.holes {
 		hit = hit || h.from < run.End.Tar
 		if h.to > run.End.Tar {
-			later = append(later, stretch{max(h.from, run.End.Tar), h.to, h.err})
+			later = append(later, stretch{from: max(h.from, run.End.Tar), to: h.to, err: h.err})
 		}
 	}
 	if hit {

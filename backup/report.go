@@ -52,7 +52,7 @@ func (r *Report) Err() error {
 	case len(r.Damaged) > 0:
 		return fmt.Errorf("%w, messages and files hit: %d", archive.ErrDamaged, len(r.Damaged))
 	case len(r.Archive) > 0:
-		return fmt.Errorf("%w, where no date shows it", archive.ErrDamaged)
+		return fmt.Errorf("%w, and nothing that a date shows is hit", archive.ErrDamaged)
 	case errors.Is(r.Index, ErrIndexDiffers):
 		return damagedIndex{ErrIndexDiffers}
 	case errors.Is(r.Index, index.ErrNone):

@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha1"
 	"encoding/hex"
@@ -58,15 +59,28 @@ func (c *chain) drop(at archive.Position) {
 // maxPieces bounds the memory for what comes out of damaged members.
 const maxPieces = 8
 
-// rescue adds what comes out of the damaged member at a position, and the entries in it.
-func (c *chain) rescue(from archive.Position, limit int64) error {
+// rescue adds what comes out of the damaged member that stands from a position on, to a place in the tar at most, and the entries in it: those that
+// show there, and those that are known to begin there, behind headers that may be lost.
+func (c *chain) rescue(from archive.Position, limit, upTo int64, known []archive.Entry) error {
 	c.whole, c.end = false, nowhere
 	tar, err := c.a.Rescue(from.File, limit)
 	if err != nil {
 		return err
 	}
+	tar = tar[:min(int64(len(tar)), upTo-from.Tar)] // an end that is damaged may let more come out
 	c.pieces = append(c.pieces, piece{from.Tar, tar})
-	c.entries = append(c.entries, archive.Entries(tar, from.Tar)...)
+	entries := archive.Entries(tar, from.Tar)
+	shown := map[int64]bool{}
+	for _, e := range entries {
+		shown[e.Data] = true
+	}
+	for _, e := range known {
+		if !shown[e.Data] && e.Data >= from.Tar && e.Data < from.Tar+int64(len(tar)) {
+			entries = append(entries, e)
+		}
+	}
+	slices.SortFunc(entries, func(a, b archive.Entry) int { return cmp.Compare(a.Offset, b.Offset) })
+	c.entries = append(c.entries, entries...)
 	return nil
 }
 
@@ -86,7 +100,7 @@ func (c *chain) read(p []byte, tar int64) (int, error) {
 	if m, ok := c.member(tar); ok {
 		var n int
 		p := p[:min(int64(len(p)), m.End().Tar-tar)]
-		n, err = c.cache.ReadAt(context.Background(), c.a, func(int64) (archive.Member, error) { return m, nil }, p, tar)
+		n, err = c.cache.ReadAt(context.Background(), c.a, archive.Known{Member: func(int64) (archive.Member, error) { return m, nil }}, p, tar)
 		if !errors.Is(err, archive.ErrDamaged) {
 			return n, err
 		}

@@ -53,14 +53,30 @@ func verify(ctx context.Context, u store.User, progress func(done, total int64))
 	if v.report.Index = r.indexErr; r.indexErr == nil && len(v.bad) == 0 {
 		v.report.Index = check(ctx, r.path, u.Index())
 	}
-	names := r.known
-	if !r.own || r.status.End.Tar < r.end.Tar {
-		names = nil
+	ix, release, err := r.index(ctx, u.Index())
+	if err != nil {
+		return nil, err
 	}
-	if err := v.locate(ctx, names, r.path); err != nil {
+	defer release()
+	if err := v.locate(ctx, ix, r.a); err != nil {
 		return nil, err
 	}
 	return v.report, ctx.Err()
+}
+
+// index is the one that tells what stands in the archive: the user's, if it knows all of it, with the members where damage moved them to; else a private one.
+func (r *reading) index(ctx context.Context, path string) (ix *index.Index, release func(), err error) {
+	if !r.own || r.status.End.Tar < r.end.Tar {
+		return index.Temporary(ctx, r.path)
+	}
+	if fits, err := r.known.Fits(r.a); fits || err != nil {
+		return r.known, func() {}, err
+	}
+	ix, release, err = index.TemporaryMoved(ctx, r.a, path)
+	if ix == nil && err == nil {
+		ix, release = r.known, func() {} // runs that it knows are lost
+	}
+	return ix, release, err
 }
 
 // Scrub reads an archive as Verify does, but beside runs: it takes no lock, and reads what was complete when it began. It says whether anything
@@ -177,7 +193,7 @@ func (v *verifier) tailLost(path string, size int64, end *archive.Position, know
 		return
 	}
 	cut := fmt.Errorf("%s: %w: it ends at %d, and its last known run at %d", path, archive.ErrDamaged, size, known.File)
-	v.bad = append(v.bad, stretch{end.Tar, known.Tar, cut})
+	v.bad = append(v.bad, stretch{from: end.Tar, to: known.Tar, err: cut, gone: true})
 	v.report.Archive = append(v.report.Archive, cut)
 }
 
@@ -216,6 +232,7 @@ type told struct {
 type stretch struct {
 	from, to int64
 	err      error
+	gone     bool // no date shows it any more, whatever is left of it
 }
 
 // note is what a cyrus.backupfs says of missing messages.
@@ -259,7 +276,7 @@ func (v *verifier) scan(ctx context.Context, a *archive.Archive, end archive.Pos
 			if to < 0 {
 				to = end.Tar
 			}
-			v.bad = append(v.bad, stretch{e.Damage.From.Tar, to, e.Damage.Err})
+			v.bad = append(v.bad, stretch{from: e.Damage.From.Tar, to: to, err: e.Damage.Err})
 			v.report.Archive = append(v.report.Archive, e.Damage.Err)
 		}
 	}

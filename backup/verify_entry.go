@@ -42,7 +42,7 @@ func (v *verifier) entry(e archive.Entry, body io.Reader) error {
 		err = v.parse(folder, file, content.Bytes())
 	}
 	if err != nil {
-		v.bad = append(v.bad, stretch{e.Data, e.Data + max(e.Size, 1), fmt.Errorf("%s: %w: %w", e.Name, archive.ErrDamaged, err)})
+		v.bad = append(v.bad, stretch{from: e.Data, to: e.Data + max(e.Size, 1), err: fmt.Errorf("%s: %w: %w", e.Name, archive.ErrDamaged, err)})
 	}
 	return nil
 }

@@ -14,30 +14,29 @@ import (
 // errLost: what the index lists, no run noted as missing, and the archive has not.
 var errLost = fmt.Errorf("%w: its bytes are not in the archive", archive.ErrDamaged)
 
-// locate names what is wrong by folder, UID and dates. ix is the user's index; if it is nil, a private one is built.
-func (v *verifier) locate(ctx context.Context, ix *index.Index, path string) error {
-	if ix == nil {
-		private, remove, err := index.Temporary(ctx, path)
-		if err != nil {
-			return err
-		}
-		defer remove()
-		ix = private
-	}
+// locate names what is wrong by folder, UID and dates. ix knows what stands in the archive, as for the mount.
+func (v *verifier) locate(ctx context.Context, ix *index.Index, a *archive.Archive) error {
 	l, err := newLocator(ix)
 	if err != nil {
 		return err
 	}
+	saved := newSaved(a, ix)
 	for _, s := range v.bad {
 		var holders []index.Holder
 		if s.from < s.to { // rubbish between two members hits nobody
 			if holders, err = ix.Holders(s.from, s.to); err != nil {
 				return err
 			}
+			if !s.gone {
+				err = saved.look(ctx, s)
+			}
+			if err != nil {
+				return err
+			}
 		}
 		held := false
 		for _, h := range holders {
-			if f, ok := l.finding(h); ok {
+			if f, ok := l.finding(h); ok && (s.gone || !saved.tars[h.Tar]) {
 				f.Err = s.err
 				v.tell(l, &v.report.Damaged, h.Folder, f)
 				held = true

@@ -21,8 +21,8 @@ import (
 	"backupfs/lock"
 )
 
-// TestVerifyNamesTheDamaged spoils each member of an archive in turn: every message and meta file with bytes in it is named, with
-// the dates that show it, and no other; with the index that was made before, and without one.
+// TestVerifyNamesTheDamaged spoils each member of an archive in turn: every message and meta file that does not come out of it any more is named, with
+// the dates that show it, and no other; with the index that was made before. Without one, all that has bytes in it is.
 func TestVerifyNamesTheDamaged(t *testing.T) {
 	m := newModel(t, filepath.Join(t.TempDir(), "store"))
 	s := m.server
@@ -47,13 +47,15 @@ func TestVerifyNamesTheDamaged(t *testing.T) {
 	if len(members) < 8 {
 		t.Fatalf("only %d members", len(members))
 	}
-	want := make([][]string, len(members))
+	inMember, want := make([][]string, len(members)), make([][]string, len(members))
 	for i, member := range members {
-		want[i] = holdersIn(t, u, member)
-	}
-	for i, member := range members {
+		inMember[i] = holdersIn(t, u, func(from, to int64) bool { return from < member.End().Tar && to > member.Tar })
 		bad := slices.Clone(good)
 		bad[member.File+member.FileSize/2+20] ^= 0x55
+		want[i] = holdersIn(t, u, indextest.Hit(good, bad, member))
+		if len(inMember[i]) > 1 && (len(want[i]) == 0 || len(want[i]) == len(inMember[i])) {
+			t.Errorf("member %d: of %q are hit %q", i, inMember[i], want[i])
+		}
 		if err := os.WriteFile(path, bad, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -71,9 +73,9 @@ func TestVerifyNamesTheDamaged(t *testing.T) {
 	var hit, once []string
 	for i, member := range members {
 		if !member.Marker {
-			bad[member.File+member.FileSize/2+20] ^= 0x55
+			clear(bad[member.File+archive.MemberHeaderSize : member.End().File])
 		}
-		for _, name := range want[i] {
+		for _, name := range inMember[i] {
 			hit = append(hit, name[:strings.Index(name, " 2009")])
 		}
 	}
@@ -100,7 +102,7 @@ func TestVerifyNamesTheDamaged(t *testing.T) {
 	}
 
 	// Without an index the messages are still named, by what the folder's cyrus.index says.
-	i := slices.IndexFunc(want, func(list []string) bool {
+	i := slices.IndexFunc(inMember, func(list []string) bool {
 		return len(list) > 2 && !slices.ContainsFunc(list, func(s string) bool { return !strings.Contains(s, ": message ") })
 	})
 	bad = slices.Clone(good)
@@ -108,13 +110,13 @@ func TestVerifyNamesTheDamaged(t *testing.T) {
 	if err := errors.Join(os.WriteFile(path, bad, 0o600), os.Remove(u.Index())); err != nil {
 		t.Fatal(err)
 	}
-	if got := named(mustVerify(t, u).Damaged); !slices.Equal(got, want[i]) {
-		t.Errorf("without an index: named %q, want %q", got, want[i])
+	if got := named(mustVerify(t, u).Damaged); !slices.Equal(got, inMember[i]) {
+		t.Errorf("without an index: named %q, want %q", got, inMember[i])
 	}
 }
 
-// holdersIn lists what has bytes in a member, by walking all dates.
-func holdersIn(t *testing.T, u store.User, member archive.Member) []string {
+// holdersIn lists what has its bytes in a stretch of the tar that is hit, by walking all dates.
+func holdersIn(t *testing.T, u store.User, hit func(from, to int64) bool) []string {
 	t.Helper()
 	ix, err := index.OpenRead(u.Index())
 	if err != nil {
@@ -127,7 +129,7 @@ func holdersIn(t *testing.T, u store.User, member archive.Member) []string {
 	}
 	dates := make(map[string][]string)
 	note := func(tar, size int64, name, date string) {
-		if tar >= 0 && tar < member.Tar+member.TarSize && tar+size > member.Tar {
+		if tar >= 0 && hit(tar, tar+size) {
 			dates[name] = append(dates[name], date)
 		}
 	}

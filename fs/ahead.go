@@ -9,7 +9,6 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sync/errgroup"
 
-	"backupfs/archive"
 	"backupfs/internal/store"
 )
 
@@ -196,7 +195,7 @@ func (f *FS) handOver(u *user, l *listing) {
 				end = f.inflateAhead(u, tar, last)
 			}
 			known := true
-			_ = f.members.View(context.Background(), u.archive, u.member, tar, p.size, func(data []byte) error {
+			_ = f.members.View(context.Background(), u.archive, u.known, tar, p.size, func(data []byte) error {
 				known = f.ahead.server.InodeNotifyStoreCache(p.node, 0, data) == fuse.OK
 				return nil
 			}) // whoever asks for the file is told of an error
@@ -228,11 +227,7 @@ func (f *FS) inflateAhead(u *user, tar, last int64) (end int64) {
 		return last + 1
 	}
 	end = m.End().Tar
-	f.aside(u, func() {
-		if next, err := u.member(end); err == nil && next.TarSize <= archive.MemberSize {
-			_ = f.members.Load(context.Background(), u.archive, next)
-		}
-	})
+	f.aside(u, func() { _ = f.members.Load(context.Background(), u.archive, u.known, end) })
 	return end
 }
 

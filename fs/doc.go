@@ -11,7 +11,7 @@
 //     folder: their entries and attributes live for a second.
 //   - st_ino is the d_ino that a listing shows, and grows with the place in the archive; nearly so with Options.Flags.
 //   - OPEN and OPENDIR are answered ENOSYS: the kernel then opens files without asking and keeps what it has read.
-//   - What is handed to the kernel unasked (ahead.go) is what a READ would answer, and nothing of a damaged member.
+//   - What is handed to the kernel unasked (ahead.go) is what a READ would answer: nothing for which neither a CRC nor a digest vouches.
 //   - An error is logged where it becomes an errno (errno.go), with the user, date, folder and UID; no one panics.
 //
 // Locks: users.mu, lru.mu, root.mu, walk.mu and hints; none is held while another is taken, nor across I/O.

@@ -53,7 +53,7 @@ func (f *FS) flagsOf(u *user, key flagsKey) (*history.Flags, error) {
 			return nil, err
 		}
 		flags, err := history.FlagFilesOf(metas).Read(func(m index.Meta) ([]byte, error) {
-			return io.ReadAll(f.members.Section(context.Background(), u.archive, u.member, m.Tar, m.Size))
+			return io.ReadAll(f.members.Section(context.Background(), u.archive, u.known, m.Tar, m.Size))
 		})
 		if err != nil { // said once, not for each message
 			where := strings.Join(f.words(u, f.dirOf(u, key.since, key.folder), 0), ", ")

@@ -39,7 +39,7 @@ func (f *FS) read(ctx *request, id uint64, buf []byte, off uint64) (int, error) 
 		f.readAhead(u, id, n)
 	}
 	buf = buf[:min(uint64(len(buf)), uint64(p.size)-off)]
-	return f.members.ReadAt(ctx, u.archive, u.member, buf, p.tar+int64(off))
+	return f.members.ReadAt(ctx, u.archive, u.known, buf, p.tar+int64(off))
 }
 
 // Readlink reads a link.

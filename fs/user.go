@@ -19,7 +19,8 @@ type user struct {
 	slot    *slot
 	archive *archive.Archive
 	index   *index.Index // nil if there is no complete run
-	runs    []index.Run  // oldest first, named for the mount's time zone
+	known   archive.Known
+	runs    []index.Run // oldest first, named for the mount's time zone
 	dates   map[string]int
 	// hints are members that were read lately, by where they begin: 64 cover 16 MiB of tar, with as many readers in it as may be.
 	hints [64]atomic.Pointer[archive.Member]
@@ -47,6 +48,8 @@ func (f *FS) open(ctx context.Context, s *slot) (u *user, err error) {
 	if u.index, err = f.openIndex(ctx, s, a); err != nil || u.index == nil {
 		return u, err
 	}
+	u.known = u.index.Known()
+	u.known.Member = u.member
 	runs, err := u.index.Runs()
 	if err != nil {
 		return u, err

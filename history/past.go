@@ -104,5 +104,7 @@ func (p *Past) find(tar int64) (m archive.Member, err error) {
 
 // content is what stands in the archive at a place.
 func (p *Past) content(ctx context.Context, tar, size int64) *io.SectionReader {
-	return p.members.Section(ctx, p.archive, p.find, tar, size)
+	known := p.index.Known()
+	known.Member = p.find
+	return p.members.Section(ctx, p.archive, known, tar, size)
 }

@@ -51,6 +51,20 @@ func (ix *Index) Member(tar int64) (archive.Member, error) {
 	return m, err
 }
 
+// Known is what the index knows of its archive, for who reads that.
+func (ix *Index) Known() archive.Known {
+	return archive.Known{Member: ix.Member, Contents: ix.contents}
+}
+
+// contents returns what has bytes in [from, to) of the tar stream.
+func (ix *Index) contents(from, to int64) (contents []archive.Content, err error) {
+	stored, err := ix.StoredIn(from, to)
+	for _, s := range stored {
+		contents = append(contents, archive.Content{Tar: s.Tar, Size: s.Size, SHA1: s.SHA1})
+	}
+	return contents, err
+}
+
 const memberColumns = "SELECT tar, file, filesize, tarsize, first, flags, (SELECT id FROM status) FROM members "
 
 func scanMember(r *row) archive.Member {

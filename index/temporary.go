@@ -41,18 +41,28 @@ func (ix *Index) whole(a *archive.Archive) (bool, error) {
 	return err != nil || end == status.End, nil // what is damaged behind it is no run that could be had
 }
 
+// TemporaryMoved is Moved, in a temporary folder; ix is nil if nothing was made.
+func TemporaryMoved(ctx context.Context, a *archive.Archive, from string) (ix *Index, remove func(), err error) {
+	return temporary(func(file string) (bool, error) { return Moved(ctx, a, from, file) })
+}
+
 // Temporary builds an index of an archive in a temporary folder: for who reads a store whose own index is of no use, and which may not be
 // written. remove closes it, and removes it.
 func Temporary(ctx context.Context, archivePath string) (ix *Index, remove func(), err error) {
+	return temporary(func(file string) (bool, error) { return true, Rebuild(ctx, archivePath, file, nil) })
+}
+
+func temporary(build func(file string) (made bool, err error)) (ix *Index, remove func(), err error) {
 	dir, err := os.MkdirTemp("", "backupfs-index-")
 	if err != nil {
 		return nil, nil, err
 	}
 	file := filepath.Join(dir, "index.sqlite3")
-	if err = Rebuild(ctx, archivePath, file, nil); err == nil {
+	made, err := build(file)
+	if err == nil && made {
 		ix, err = OpenRead(file)
 	}
-	if err != nil {
+	if err != nil || !made {
 		return nil, nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	return ix, func() {

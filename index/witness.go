@@ -17,12 +17,13 @@ type Stored struct {
 	SHA1   cyrus.GUID
 	Tar    int64
 	Size   int64
+	Mtime  int64 // Unix seconds
 }
 
 // StoredIn returns what has bytes in [from, to) of the tar stream, in its order.
 func (ix *Index) StoredIn(from, to int64) (stored []Stored, err error) {
 	err = ix.query(func(r *row) error {
-		s := Stored{Folder: r.int(1), File: r.text(2), Tar: r.int(4), Size: r.int(5)}
+		s := Stored{Folder: r.int(1), File: r.text(2), Tar: r.int(4), Size: r.int(5), Mtime: r.int(6)}
 		copy(s.SHA1[:], r.blob(3))
 		switch {
 		case s.File == "":
@@ -34,8 +35,8 @@ func (ix *Index) StoredIn(from, to int64) (stored []Stored, err error) {
 		}
 		stored = append(stored, s)
 		return nil
-	}, `SELECT '', 0, '', sha1, tar, size FROM files WHERE tar < ?2 AND tar + max(size, 1) > ?1
-		UNION ALL SELECT coalesce(f.uniqueid, ''), m.folder, m.name, m.sha1, m.tar, m.size FROM metas m LEFT JOIN folders f ON f.id = m.folder
+	}, `SELECT '', 0, '', sha1, tar, size, mtime FROM files WHERE tar < ?2 AND tar + max(size, 1) > ?1
+		UNION ALL SELECT coalesce(f.uniqueid, ''), m.folder, m.name, m.sha1, m.tar, m.size, m.mtime FROM metas m LEFT JOIN folders f ON f.id = m.folder
 			WHERE m.tar < ?2 AND m.tar + max(m.size, 1) > ?1
 		ORDER BY 5`, from, to)
 	return stored, err

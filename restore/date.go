@@ -26,6 +26,7 @@ type Date struct {
 	archive *archive.Archive
 	index   *index.Index
 	members *archive.Cache
+	known   archive.Known
 	last    archive.Member // that a byte was in: the next one is there, too, mostly
 	buffer  []byte         // for bytes of messages on their way
 	close   func()
@@ -60,6 +61,8 @@ func open(ctx context.Context, u store.User, path, date string) (*Date, error) {
 	if d.index, made, d.close, err = index.OpenAny(ctx, a, u.Index()); err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
+	d.known = d.index.Known()
+	d.known.Member = d.member
 	if made {
 		err = d.doubtful()
 	}
@@ -154,7 +157,7 @@ func (d *Date) metas(ctx context.Context, folder int64) (map[string][]byte, erro
 			return nil, fmt.Errorf("%s: %d bytes are too many to be read", m.Name, m.Size)
 		}
 		b := make([]byte, m.Size)
-		if _, err := d.members.ReadAt(ctx, d.archive, d.member, b, m.Tar); err != nil {
+		if _, err := d.members.ReadAt(ctx, d.archive, d.known, b, m.Tar); err != nil {
 			return nil, fmt.Errorf("%s: %w", m.Name, err)
 		}
 		files[m.Name] = b

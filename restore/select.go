@@ -81,7 +81,7 @@ func (d *Date) Messages(ctx context.Context, f *Folder, s *Selection) iter.Seq2[
 			if is.Expunged || record == nil || s.UIDs != nil && !s.UIDs.Has(is.UID) {
 				continue
 			}
-			m := &Message{Record: *record, Flags: record.FlagNames(f.Header.Flags), Body: d.members.Section(ctx, d.archive, d.member, is.Tar, is.Size), buffer: d.buffer}
+			m := &Message{Record: *record, Flags: record.FlagNames(f.Header.Flags), Body: d.members.Section(ctx, d.archive, d.known, is.Tar, is.Size), buffer: d.buffer}
 			m.Record.GUID, m.Record.Size = is.GUID, uint64(is.Size)
 			matches, err := s.matches(m, is)
 			if err == nil && matches {

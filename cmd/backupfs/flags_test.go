@@ -146,7 +146,7 @@ func TestFlagsDamaged(t *testing.T) {
 	x.run(r)
 	f.Messages[0].Flags, f.Keywords = cyrus.FlagSeen, []string{"Work"} // so that the header is another one, too
 	x.run(indextest.Run{User: "brong", Begun: mustDay("2009-09-29T11:05"), Folders: []indextest.Folder{f}})
-	flip(x, "brong", "INBOX/Work/cyrus.index")
+	flip(x, "brong", "INBOX/Work/cyrus.index", false)
 	m := x.mount("flags")
 	for uid := range 40 {
 		path := m.path("brong/2009-09-28/INBOX/Work", fmt.Sprintf("%d.", uid+1))

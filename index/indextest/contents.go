@@ -28,7 +28,7 @@ func Contents(ix *index.Index, a *archive.Archive) (map[string]Content, error) {
 		if !ok {
 			c = Content{Tar: tar, Bytes: make([]byte, size), Err: errLost}
 			if tar >= 0 {
-				_, c.Err = cache.ReadAt(context.Background(), a, ix.Member, c.Bytes, tar)
+				_, c.Err = cache.ReadAt(context.Background(), a, ix.Known(), c.Bytes, tar)
 			}
 			if tar >= 0 {
 				read[tar] = c
