@@ -120,7 +120,7 @@ func printPart(out io.Writer, p dumpedPart) (err error) {
 		_, err = fmt.Fprintf(out, "member %d size %d tar %d size %d%s\n", m.Offset, m.Size, m.TarOffset, m.TarSize, kind)
 	case p.Entry != nil:
 		e := p.Entry
-		_, err = fmt.Fprintf(out, "entry %d type %s size %d %s %s -> %s\n", e.TarOffset, e.Type, e.Size, stamp(e.Mtime), cli.Clean(e.Name), cli.Clean(e.Link))
+		_, err = fmt.Fprintf(out, "entry %d type %s size %d %s %s -> %s\n", e.TarOffset, cli.Clean(e.Type), e.Size, stamp(e.Mtime), cli.Clean(e.Name), cli.Clean(e.Link))
 	case p.Run != nil:
 		r := p.Run
 		kind := ""

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"backupfs/cmd/internal/cli"
 	"backupfs/cmd/internal/web"
 	"backupfs/schedule"
 )
@@ -84,7 +85,7 @@ func health(r schedule.Report, err error) (code int, text string) {
 		return http.StatusOK, "ok: " + summary(r) + "\n"
 	}
 	for _, t := range r.Troubles {
-		text += fmt.Sprintf("%s, since %s: %s\n", t.What, t.Since.UTC().Format(time.RFC3339), t.Reason)
+		text += fmt.Sprintf("%s, since %s: %s\n", cli.Clean(t.What), t.Since.UTC().Format(time.RFC3339), cli.Clean(t.Reason))
 	}
 	return http.StatusServiceUnavailable, text
 }

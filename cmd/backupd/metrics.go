@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"backupfs/cmd/internal/cli"
 	"backupfs/schedule"
 )
 
@@ -151,6 +152,9 @@ func (reported) Describe(chan<- *prometheus.Desc) {}
 
 func (r reported) Collect(to chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
+		for i, l := range labels {
+			labels[i] = cli.Clean(l) // a label that is no UTF-8 would cost all metrics
+		}
 		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
 	}
 	age := func(d *prometheus.Desc, t *time.Time, u schedule.UnitReport) {

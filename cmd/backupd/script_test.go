@@ -81,40 +81,48 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-func spool(ts *testscript.TestScript, _ bool, args []string) {
-	dir := ts.MkAbs(args[0])
+// checker ends a test, or a script, at an error.
+type checker interface{ Check(err error) }
+
+func spool(ts *testscript.TestScript, _ bool, args []string) { makeSpool(ts, ts.MkAbs(args[0])) }
+
+func makeSpool(c checker, dir string) {
 	for _, sub := range []string{"conf/lock", "spool"} {
-		ts.Check(os.MkdirAll(filepath.Join(dir, sub), 0o755))
+		c.Check(os.MkdirAll(filepath.Join(dir, sub), 0o755))
 	}
 	// Locks are made as the user who owns their folder, and who is not root.
 	server, err := user.Lookup("nobody")
-	ts.Check(err)
+	c.Check(err)
 	uid, err := strconv.Atoi(server.Uid)
-	ts.Check(err)
-	ts.Check(os.Chown(filepath.Join(dir, "conf/lock"), uid, -1))
+	c.Check(err)
+	c.Check(os.Chown(filepath.Join(dir, "conf/lock"), uid, -1))
 	for up := dir; up != filepath.Clean(os.TempDir()) && up != "/"; up = filepath.Dir(up) {
-		ts.Check(os.Chmod(up, 0o755))
+		c.Check(os.Chmod(up, 0o755))
 	}
 	// As there is of each server. That it has no mailbox sends whoever asks it to the spool.
-	ts.Check(os.WriteFile(filepath.Join(dir, "conf/mailboxes.db"), nil, 0o644))
+	c.Check(os.WriteFile(filepath.Join(dir, "conf/mailboxes.db"), nil, 0o644))
 	conf := fmt.Sprintf("servername: imap.example.com\nconfigdirectory: %s/conf\npartition-default: %s/spool\n", dir, dir)
-	ts.Check(os.WriteFile(filepath.Join(dir, "imapd.conf"), []byte(conf), 0o644))
+	c.Check(os.WriteFile(filepath.Join(dir, "imapd.conf"), []byte(conf), 0o644))
 }
 
 func mail(ts *testscript.TestScript, _ bool, args []string) {
-	dir, text := filepath.Join(ts.MkAbs(args[0]), "spool", args[1]), []byte(args[2]+"\r\n")
-	ts.Check(os.MkdirAll(dir, 0o755))
-	header := []byte("\xa1\x02\x8b\x0dCyrus mailbox header\n\"One\"\n\tTwo\n\t" + fmt.Sprintf("%.8x", sha1.Sum([]byte(args[1]))) + "\n$Work\nbrong\tlrs\t\n")
-	ts.Check(os.WriteFile(filepath.Join(dir, "cyrus.header"), header, 0o644))
-	change(ts, dir, func(ix *cyrus.Index) {
+	deliver(ts, filepath.Join(ts.MkAbs(args[0]), "spool", args[1]), fmt.Sprintf("%.8x", sha1.Sum([]byte(args[1]))), "$Work", args[2]+"\r\n")
+}
+
+// deliver appends a message to the mailbox in dir, which is made if need be.
+func deliver(c checker, dir, uniqueid, keyword, text string) {
+	c.Check(os.MkdirAll(dir, 0o755))
+	header := []byte("\xa1\x02\x8b\x0dCyrus mailbox header\n\"One\"\n\tTwo\n\t" + uniqueid + "\n" + keyword + "\nbrong\tlrs\t\n")
+	c.Check(os.WriteFile(filepath.Join(dir, "cyrus.header"), header, 0o644))
+	change(c, dir, func(ix *cyrus.Index) {
 		ix.LastUID++
 		ix.Exists++
 		ix.HeaderFileCRC = crc32.ChecksumIEEE(header)
 		ix.Records = append(ix.Records, cyrus.Record{
-			UID: ix.LastUID, InternalDate: 1254175711, Size: uint64(len(text)), GUID: sha1.Sum(text), Modseq: uint64(ix.LastUID),
+			UID: ix.LastUID, InternalDate: 1254175711, Size: uint64(len(text)), GUID: sha1.Sum([]byte(text)), Modseq: uint64(ix.LastUID),
 			SystemFlags: cyrus.FlagSeen, UserFlags: [4]uint32{1},
 		})
-		ts.Check(os.WriteFile(filepath.Join(dir, fmt.Sprint(ix.LastUID)+"."), text, 0o644))
+		c.Check(os.WriteFile(filepath.Join(dir, fmt.Sprint(ix.LastUID)+"."), []byte(text), 0o644))
 	})
 }
 
@@ -142,18 +150,18 @@ func flag(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 // change rewrites a mailbox's cyrus.index.
-func change(ts *testscript.TestScript, dir string, f func(*cyrus.Index)) {
+func change(c checker, dir string, f func(*cyrus.Index)) {
 	path := filepath.Join(dir, "cyrus.index")
 	ix := &cyrus.Index{Version: 17, UIDValidity: 1254175711, HighestModseq: 7}
 	b, err := os.ReadFile(path)
 	if err == nil {
 		ix, err = cyrus.ParseIndex(b)
-		ts.Check(err)
+		c.Check(err)
 	}
 	f(ix)
 	b, err = ix.Marshal()
-	ts.Check(err)
-	ts.Check(os.WriteFile(path, b, 0o644))
+	c.Check(err)
+	c.Check(os.WriteFile(path, b, 0o644))
 }
 
 func flip(ts *testscript.TestScript, _ bool, args []string) {

@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"syscall"
+
+	"backupfs/cmd/internal/cli"
 )
 
 // The program goes into the background by starting itself anew, in a session of its own. The child says by a byte on descriptor 3 that
@@ -67,7 +69,7 @@ func ready(logger *log.Logger) error {
 	}
 	logger.SetPrefix("")
 	if w, err := syslog.New(syslog.LOG_DAEMON|syslog.LOG_WARNING, "backupfs"); err == nil {
-		logger.SetOutput(w)
+		logger.SetOutput(cli.Lines(w))
 	} else {
 		logger.SetOutput(io.Discard)
 	}

@@ -57,7 +57,7 @@ func newMount(ctx context.Context, root, dir string, words []string) (*mount, er
 	if err := checkOverlap("cachedir", o.fs.CacheDir, dir); err != nil {
 		return nil, err
 	}
-	m := &mount{dir: dir, options: o, log: log.New(os.Stderr, "backupfs: ", 0)}
+	m := &mount{dir: dir, options: o, log: log.New(cli.Lines(os.Stderr), "backupfs: ", 0)}
 	m.options.fs.Log = m.log
 	return m, nil
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -137,6 +138,34 @@ func TestCleanLeavesNothingThatHarms(t *testing.T) {
 			t.Errorf("Clean(%q) = %q", in, got)
 		}
 	}
+}
+
+func TestGuard(t *testing.T) {
+	testenv.Check(t, func(t *rapid.T) {
+		s := string(rapid.SliceOf(rapid.Byte()).Draw(t, "bytes")) + rapid.String().Draw(t, "string")
+		var guarded, logged bytes.Buffer
+		if n, err := Guard(&guarded).Write([]byte(s)); n != len(s) || err != nil {
+			t.Fatal(n, err)
+		}
+		for _, r := range guarded.String() {
+			if r != '\n' && r != '\t' && !unicode.IsPrint(r) {
+				t.Fatalf("%q holds %U", guarded.String(), r)
+			}
+		}
+		if _, err := Lines(&logged).Write([]byte(s + "\n")); err != nil || logged.String() != Clean(s)+"\n" {
+			t.Fatalf("%q, %v", logged.String(), err)
+		}
+		// JSON stays JSON, of the same text.
+		plain, err := json.Marshal(s)
+		guarded.Reset()
+		if _, err2 := Guard(&guarded).Write(plain); err != nil || err2 != nil {
+			t.Fatal(err, err2)
+		}
+		var want, got string
+		if err := errors.Join(json.Unmarshal(plain, &want), json.Unmarshal(guarded.Bytes(), &got)); err != nil || got != want {
+			t.Fatalf("%q becomes %q, %v", want, got, err)
+		}
+	})
 }
 
 func TestShell(t *testing.T) {

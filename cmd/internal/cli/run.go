@@ -12,6 +12,8 @@ import (
 // --json.
 func Run(ctx context.Context, root *cobra.Command, stderr io.Writer) int {
 	root.SilenceErrors, root.SilenceUsage = true, true
+	stderr = Guard(stderr)
+	root.SetOut(Guard(root.OutOrStdout()))
 	root.SetErr(stderr)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return WithHint(Usagef("%v", err), "%s --help", cmd.CommandPath())
