@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
 
+	"backupfs/index"
 	"backupfs/index/indextest"
 	"backupfs/internal/durable"
 	"backupfs/internal/testenv"
@@ -182,6 +184,58 @@ func TestPowerLoss(t *testing.T) {
 		})
 	}
 	t.Logf("power losses survived: %d", losses)
+}
+
+// TestReindexPowerLoss kills a run where it is complete in memory and not yet on the disk, makes the index anew of that, and has the power go then:
+// the index knows of no run that the disk has not.
+func TestReindexPowerLoss(t *testing.T) {
+	testenv.SetMemory(t)
+	seed, losses := testenv.Seed(t), 0
+	for name, before := range map[string]func(rapid.TB, *model){"first": func(rapid.TB, *model) {}, "next": func(t rapid.TB, m *model) { m.run(t) }} {
+		rng := rand.New(rand.NewPCG(seed, 0))
+		root := indextest.Store(t)
+		for op, done, round := 0, false, 0; !done; round++ {
+			m := scenario(t, filepath.Join(root, fmt.Sprint(op, ".", round)), before)
+			d := newDisk(t, m.st.Root)
+			restore := durable.InjectFault(d.until(op))
+			_, err := m.try(context.Background())
+			restore()
+			last, ok := m.lastRun(t)
+			if done = err == nil; done || !ok || last.Run == m.last().run.Run || round == 4*powerLosses() {
+				op, round = op+1, 0
+				continue
+			}
+			restore = durable.InjectFault(d.until(math.MaxInt))
+			err = index.Rebuild(context.Background(), mustArchive(t, m), m.user(t).Index(), nil)
+			restore()
+			if err != nil {
+				t.Fatal(err)
+			}
+			d.off()
+			d.lose(rng)
+			losses++
+			m.attempt(t, errFault)
+			m.recover(t, fmt.Sprintf("%s run, killed before operation %d, BACKUPFS_SEED=%d", name, op, seed))
+		}
+	}
+	if t.Logf("power losses survived: %d", losses); losses == 0 {
+		t.Error("no run was complete in memory alone")
+	}
+}
+
+// until is the disk's operations up to number op, at which the process is killed.
+func (d *disk) until(op int) durable.Fault {
+	var mu sync.Mutex // of n and the disk
+	n := 0
+	return func(kind, path string) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if n++; n-1 >= op {
+			return errFault
+		}
+		d.operation(kind, path)
+		return nil
+	}
 }
 
 // powerLosses is how often the power goes at each operation.

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"backupfs/archive"
+	"backupfs/internal/durable"
 )
 
 // CatchUp reads the runs of a that the index lacks, all of them if it is of another archive, and commits them in one
@@ -194,6 +195,11 @@ var ErrKept = fmt.Errorf("%w: its index knows more than can be read from it: it 
 // Rebuild makes the index anew beside the old one and puts it in its place. The caller holds the user's lock of the store;
 // who has the old index open keeps it until he opens it again. ErrKept if the old one is better.
 func Rebuild(ctx context.Context, archivePath, indexPath string, progress func(done, total int64)) error {
+	// What is read below may be in memory only, of a process that was killed before it synced. An index must know no run that a power loss
+	// can still take: it would be a witness of what never was for certain.
+	if err := durable.SyncFile(archivePath); err != nil {
+		return err
+	}
 	temp := indexPath + ".new"
 	if err := rebuild(ctx, archivePath, temp, progress); err != nil {
 		return errors.Join(err, removeDB(temp))
@@ -273,16 +279,21 @@ func (ix *Index) damages() (n int, err error) {
 }
 
 func rebuild(ctx context.Context, archivePath, temp string, progress func(done, total int64)) (err error) {
-	a, err := archive.Open(archivePath)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, a.Close()) }()
 	d, err := replace(temp)
 	if err != nil {
 		return err
 	}
 	ix := &Index{path: temp, db: d}
 	defer func() { err = errors.Join(err, ix.Close()) }()
+	return ix.readAll(ctx, archivePath, progress)
+}
+
+// readAll is CatchUp with the archive at a path.
+func (ix *Index) readAll(ctx context.Context, archivePath string, progress func(done, total int64)) (err error) {
+	a, err := archive.Open(archivePath)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, a.Close()) }()
 	return ix.CatchUp(ctx, a, progress)
 }

@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"os"
-	"path/filepath"
 	"slices"
 
 	"backupfs/archive"
@@ -16,8 +14,8 @@ import (
 )
 
 // Check proves that an index equals a rebuild from its archive, row by row, and that its own rules hold. An index may be
-// behind its archive, as a crash between the two commits leaves it; it is compared as far as it goes. Nothing is written but a
-// temporary folder. The rules, besides sqlite's own integrity and its references:
+// behind its archive, as a crash between the two commits leaves it; it is compared as far as it goes. Nothing is written that has
+// a name. The rules, besides sqlite's own integrity and its references:
 //
 //   - Run numbers rise (with a gap where a marker was damaged, or runs were dropped), none begins before the one before it, each ends behind it, and
 //     status stands at the end of the last.
@@ -36,20 +34,11 @@ func Check(ctx context.Context, archivePath, indexPath string) (err error) {
 	if err := ix.db.checkRules(); err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp("", "index-check-")
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	d, err := replace(filepath.Join(dir, "index.sqlite3"))
+	d, err := nameless(archivePath)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.close()) }()
-	// It is thrown away: nothing need reach the disk.
-	if err := d.script("PRAGMA synchronous = OFF; PRAGMA journal_mode = MEMORY"); err != nil {
-		return err
-	}
 	if err := d.rebuildAs(ctx, archivePath, ix.db); err != nil {
 		return err
 	}

@@ -28,14 +28,19 @@ type db struct {
 const busyTimeout = 10 * time.Second
 
 func openDB(path string, params url.Values) (*db, error) {
-	params.Set("_busy_timeout", strconv.FormatInt(busyTimeout.Milliseconds(), 10))
-	params.Set("_mutex", "no") // Index.mu does it
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
 	}
-	u := url.URL{Scheme: "file", OmitHost: true, Path: abs, RawQuery: params.Encode()}
-	c, err := (&sqlite3.SQLiteDriver{}).Open(u.String())
+	u := url.URL{Scheme: "file", OmitHost: true, Path: abs}
+	return connect(path, u.String(), params)
+}
+
+// connect opens what sqlite knows as name, of which path is for errors.
+func connect(path, name string, params url.Values) (*db, error) {
+	params.Set("_busy_timeout", strconv.FormatInt(busyTimeout.Milliseconds(), 10))
+	params.Set("_mutex", "no") // Index.mu does it
+	c, err := (&sqlite3.SQLiteDriver{}).Open(name + "?" + params.Encode())
 	if err != nil {
 		return nil, dbError(path, err)
 	}

@@ -111,6 +111,19 @@ func replace(path string) (*db, error) {
 	return d, nil
 }
 
+// nameless makes an empty index of this process alone: what sqlite's cache does not hold is in a file that it unlinks as soon as it has made it.
+// of is the archive, for errors.
+func nameless(of string) (*db, error) {
+	d, err := connect(of+": temporary index", "file:", url.Values{"_journal_mode": {"MEMORY"}, "_synchronous": {"OFF"}, "_cache_size": {"-65536"}})
+	if err != nil {
+		return nil, err
+	}
+	if err := d.create(); err != nil {
+		return nil, errors.Join(err, d.close())
+	}
+	return d, nil
+}
+
 func openIdent(path string, params url.Values) (*db, error) {
 	d, err := openDB(path, params)
 	if err != nil {

@@ -13,28 +13,46 @@ import (
 // the members stand is looked for. Made from the archive alone, an index would not know what stood in a member that is lost. ok is false
 // if the archive has not that run; then nothing is made.
 func Moved(ctx context.Context, a *archive.Archive, from, to string) (ok bool, err error) {
+	created := false
+	d, err := moved(ctx, a, from, func() (*db, error) {
+		created = true
+		return replace(to)
+	})
+	if d != nil {
+		err = d.close()
+	}
+	if created && (d == nil || err != nil) {
+		return false, errors.Join(err, removeDB(to))
+	}
+	return d != nil, err
+}
+
+// moved fills what create makes; it returns nil if there is nothing to fill it with.
+func moved(ctx context.Context, a *archive.Archive, from string, create func() (*db, error)) (d *db, err error) {
 	old, err := OpenRead(from)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, old.Close()) }()
 	s, err := old.Status()
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	last, known, err := old.db.lastRun()
 	if of, oerr := old.Of(a); err != nil || oerr != nil || !of || !known || last.Digest == "" {
-		return false, errors.Join(err, oerr)
+		return nil, errors.Join(err, oerr)
 	}
-	d, err := replace(to)
-	if err != nil {
-		return false, err
+	if d, err = create(); err != nil {
+		return nil, err
 	}
-	defer func() {
-		if err = errors.Join(err, d.close()); err != nil || !ok {
-			err = errors.Join(err, removeDB(to))
-		}
-	}()
+	if ok, err := d.move(ctx, a, from, s.End.Tar, last.Digest); err != nil || !ok {
+		return nil, errors.Join(err, d.close())
+	}
+	return d, nil
+}
+
+// move takes over what the index at from knows, which goes to end of the tar and to the run of this digest.
+func (d *db) move(ctx context.Context, a *archive.Archive, from string, end int64, digest string) (ok bool, err error) {
 	if _, err := d.exec("ATTACH DATABASE ? AS old", from); err != nil {
 		return false, err
 	}
@@ -48,7 +66,7 @@ func Moved(ctx context.Context, a *archive.Archive, from, to string) (ok bool, e
 			}
 		}
 	}
-	if ok, err = d.findMembers(ctx, a, s.End.Tar, last.Digest); err != nil || !ok {
+	if ok, err = d.findMembers(ctx, a, end, digest); err != nil || !ok {
 		return false, errors.Join(err, d.script("ROLLBACK"))
 	}
 	return true, d.script("COMMIT; DETACH DATABASE old")

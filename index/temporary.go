@@ -3,8 +3,6 @@ package index
 import (
 	"context"
 	"errors"
-	"os"
-	"path/filepath"
 
 	"backupfs/archive"
 )
@@ -41,32 +39,26 @@ func (ix *Index) whole(a *archive.Archive) (bool, error) {
 	return err != nil || end == status.End, nil // what is damaged behind it is no run that could be had
 }
 
-// TemporaryMoved is Moved, in a temporary folder; ix is nil if nothing was made.
+// TemporaryMoved is Moved, for an index that has no name; ix is nil if nothing was made.
 func TemporaryMoved(ctx context.Context, a *archive.Archive, from string) (ix *Index, remove func(), err error) {
-	return temporary(func(file string) (bool, error) { return Moved(ctx, a, from, file) })
+	d, err := moved(ctx, a, from, func() (*db, error) { return nameless(a.Path()) })
+	if d == nil || err != nil {
+		return nil, nil, err
+	}
+	ix = &Index{path: d.path, db: d}
+	return ix, func() { _ = ix.Close() }, nil
 }
 
-// Temporary builds an index of an archive in a temporary folder: for who reads a store whose own index is of no use, and which may not be
-// written. remove closes it, and removes it.
+// Temporary builds an index of an archive that has no name: for who reads a store whose own index is of no use, and which may not be
+// written. remove closes it, and nothing is left of it; nor is if the process is killed.
 func Temporary(ctx context.Context, archivePath string) (ix *Index, remove func(), err error) {
-	return temporary(func(file string) (bool, error) { return true, Rebuild(ctx, archivePath, file, nil) })
-}
-
-func temporary(build func(file string) (made bool, err error)) (ix *Index, remove func(), err error) {
-	dir, err := os.MkdirTemp("", "backupfs-index-")
+	d, err := nameless(archivePath)
 	if err != nil {
 		return nil, nil, err
 	}
-	file := filepath.Join(dir, "index.sqlite3")
-	made, err := build(file)
-	if err == nil && made {
-		ix, err = OpenRead(file)
+	ix = &Index{path: d.path, db: d}
+	if err := ix.readAll(ctx, archivePath, nil); err != nil {
+		return nil, nil, errors.Join(err, ix.Close())
 	}
-	if err != nil || !made {
-		return nil, nil, errors.Join(err, os.RemoveAll(dir))
-	}
-	return ix, func() {
-		_ = ix.Close()
-		_ = os.RemoveAll(dir)
-	}, nil
+	return ix, func() { _ = ix.Close() }, nil
 }

@@ -1,6 +1,7 @@
 package index
 
 import (
+	"errors"
 	"fmt"
 
 	"backupfs/archive"
@@ -105,23 +106,24 @@ var shown = []struct {
 
 // SameMail reports, as an error, what now shows otherwise than was: in the runs, in the names of folders, in their meta files but for
 // cyrus.backupfs, in the messages at each date. Of bytes now may have more.
-func SameMail(was, now *Index, excused Excused) error {
-	now.mu.Lock()
-	defer now.mu.Unlock()
-	d := now.db
-	if _, err := d.exec("ATTACH DATABASE ? AS was", was.path); err != nil {
+func SameMail(was, now *Index, excused Excused) (err error) {
+	was.mu.Lock()
+	defer was.mu.Unlock()
+	d := was.db
+	if _, err := d.exec("ATTACH DATABASE ? AS now", now.path); err != nil { // the other way round was may have no name
 		return err
 	}
+	defer func() { err = errors.Join(err, d.script("DETACH DATABASE now")) }()
 	for _, s := range shown {
-		for _, dir := range []struct{ in, lacks string }{{"was", "main"}, {"main", "was"}} {
-			if s.what == "bytes" && dir.in == "main" {
+		for _, dir := range []struct{ in, lacks string }{{"main", "now"}, {"now", "main"}} {
+			if s.what == "bytes" && dir.in == "now" {
 				continue
 			}
 			err := d.query(func(r *row) error {
 				if s.entry != nil && excused(s.entry(r)) {
 					return nil
 				}
-				return fmt.Errorf("%s: in the %s %s has %s", d.path, s.what, dir.in, printable(r.values))
+				return fmt.Errorf("%s: of the %s it alone has %s", map[string]string{"main": d.path, "now": now.path}[dir.in], s.what, printable(r.values))
 			}, fmt.Sprintf(s.text, dir.in)+" EXCEPT "+fmt.Sprintf(s.text, dir.lacks))
 			if err != nil {
 				return err

@@ -18,6 +18,22 @@ func SyncDir(dir string) error {
 	})
 }
 
+// SyncFile makes a file durable that others wrote: its bytes, its length and its name.
+func SyncFile(path string) error {
+	err := do("sync", path, func() error {
+		f, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		return f.Sync()
+	})
+	if err != nil {
+		return err
+	}
+	return SyncDir(filepath.Dir(path))
+}
+
 // Rename renames a file within one folder, replacing what had the name, and syncs the folder.
 // After an error either name may hold after a power loss.
 func Rename(from, to string) error {
