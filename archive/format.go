@@ -109,6 +109,7 @@ type Marker struct {
 	Run         int       `json:"run"`
 	Begun       time.Time `json:"begun"`
 	Ended       time.Time `json:"ended"`
+	Clock       time.Time `json:"clock,omitzero"`
 	User        string    `json:"user"`
 	Source      string    `json:"source"`
 	Offset      int64     `json:"offset"`
@@ -122,6 +123,14 @@ type Marker struct {
 	Mismatched  int       `json:"mismatched,omitempty"`
 	Lost        int       `json:"lost,omitempty"`
 	Digest      string    `json:"digest"`
+}
+
+// Clocked is when the run began by the clock of its host. Where that was put back it is before the run before: one of the two is wrong.
+func (m Marker) Clocked() time.Time {
+	if m.Clock.IsZero() {
+		return m.Begun
+	}
+	return m.Clock
 }
 
 // Run is one complete run as found in an archive.

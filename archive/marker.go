@@ -71,7 +71,7 @@ func parseMarker(tar []byte, offset int64) (Marker, error) {
 	case err != nil:
 		return Marker{}, fmt.Errorf("run's marker: digest: %w", err)
 	}
-	m.Begun, m.Ended = m.Begun.UTC().Truncate(time.Second), m.Ended.UTC().Truncate(time.Second)
+	m.Begun, m.Ended, m.Clock = m.Begun.UTC().Truncate(time.Second), m.Ended.UTC().Truncate(time.Second), m.Clock.UTC().Truncate(time.Second)
 	return m, nil
 }
 

@@ -138,17 +138,14 @@ func plan(a *archive.Archive, ix *index.Index, opts CompactOptions) (*Compacted,
 
 // kept says which runs are.
 func (o *CompactOptions) kept(ix *index.Index, runs []index.Run) ([]bool, error) {
-	begun := make([]time.Time, len(runs))
-	for i, r := range runs {
-		begun[i] = r.Begun
-	}
-	kept := o.Keep.Kept(begun, o.Location)
+	t := timesOf(runs)
+	kept := t.kept(o.Keep, o.Location)
 	if o.Deleted == 0 {
 		return kept, nil
 	}
 	last, err := ix.LastOfGone()
 	for i, r := range runs {
-		if slices.Contains(last, r.Run.Run) && begun[len(runs)-1].Sub(begun[i]) < o.Deleted {
+		if slices.Contains(last, r.Run.Run) && !t.older(i, o.Deleted) {
 			kept[i] = true
 		}
 	}

@@ -13,19 +13,19 @@ import (
 	"backupfs/lock"
 )
 
-// ErrNewer: a user has a run that is newer than who wants him removed knew.
+// ErrNewer: a user has another run than who wants him removed knew.
 var ErrNewer = errors.New("there is a newer backup")
 
 // Removed says what a Remove took away.
 type Removed struct {
 	Runs  int
-	Last  time.Time // when the newest of them began
+	Last  time.Time // when the newest of them began, by its clock
 	Bytes int64     // of all files
 }
 
-// Remove takes a user out of his store, with his archive and all that is beside it. lock.ErrBusy while a run is going on, ErrNewer if one
-// began after a time. Until the last moment, ctx can end it. A user whose archive is damaged, or gone, stays: somebody has to look at that.
-func Remove(ctx context.Context, st *store.Store, u store.User, after time.Time) (*Removed, error) {
+// Remove takes a user out of his store, with his archive and all that is beside it. lock.ErrBusy while a run is going on, ErrNewer if the
+// newest did not begin then, by its clock. Until the last moment, ctx can end it. A user whose archive is damaged, or gone, stays: somebody has to look at that.
+func Remove(ctx context.Context, st *store.Store, u store.User, last time.Time) (*Removed, error) {
 	if _, err := os.Stat(u.Dir); err != nil {
 		return nil, err
 	}
@@ -40,9 +40,9 @@ func Remove(ctx context.Context, st *store.Store, u store.User, after time.Time)
 		return nil, err
 	}
 	if r.Runs = len(runs); r.Runs > 0 {
-		r.Last = runs[r.Runs-1].Begun
+		r.Last = runs[r.Runs-1].Clocked()
 	}
-	if r.Last.After(after) {
+	if r.Runs > 0 && !r.Last.Equal(last) {
 		return nil, fmt.Errorf("%s: %w, of %s", u.Name, ErrNewer, r.Last)
 	}
 	err = filepath.WalkDir(u.Dir, func(_ string, e fs.DirEntry, err error) error {

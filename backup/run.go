@@ -23,6 +23,7 @@ type run struct {
 	opts    Options
 	started time.Time // by our clock, for Ended
 	begun   time.Time // as it is written
+	clock   time.Time // when it began by our clock, if that is before the last run
 
 	app   *archive.Appender
 	arch  *archive.Archive // the same file, for reading
@@ -136,10 +137,10 @@ func (r *run) open() (err error) {
 			return fmt.Errorf("%w: %s is before %s", ErrBefore,
 				r.begun.Format(time.RFC3339), r.last.Begun.UTC().Format(time.RFC3339))
 		}
-		if back := r.last.Begun.Sub(r.begun); back > clockSkew {
+		if back := r.last.Clocked().Sub(r.begun); back > clockSkew {
 			r.problem("", 0, fmt.Errorf("%w: by %s", ErrClock, back.Round(time.Minute)))
 		}
-		r.begun = r.last.Begun.UTC() // the clock was put back
+		r.clock, r.begun = r.begun, r.last.Begun.UTC() // the clock was put back
 	}
 	r.arch, err = archive.Open(r.app.Path())
 	return err
@@ -194,7 +195,7 @@ func (r *run) load() (err error) {
 	r.doubted = make(map[string]error)
 	r.sums = make(map[string]total)
 	r.added = make(map[cyrus.GUID]int64)
-	r.marker = archive.Marker{User: r.user.Name, Source: r.src.Name(), Begun: r.begun}
+	r.marker = archive.Marker{User: r.user.Name, Source: r.src.Name(), Begun: r.begun, Clock: r.clock}
 	return nil
 }
 

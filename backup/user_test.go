@@ -45,6 +45,9 @@ func TestBegun(t *testing.T) {
 	if len(told) != 1 || !errors.Is(told[0], ErrClock) {
 		t.Errorf("a clock that was put back by a day: %v", told)
 	}
+	if got, err := run(time.Time{}); err != nil || !got.Equal(future) || len(told) > 0 {
+		t.Errorf("the next run begins %v, %v; told again: %v", got, err, told)
+	}
 }
 
 // TestBack: a file that could not be had once is stored by a later run, though nothing else changed in the folder, nor its

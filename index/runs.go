@@ -1,6 +1,7 @@
 package index
 
 import (
+	"database/sql/driver"
 	"encoding/json"
 	"time"
 
@@ -32,7 +33,7 @@ func (ix *Index) Runs() ([]Run, error) {
 }
 
 const runColumns = `SELECT run, format, begun, ended, user, source, inferred, start, marker, end_file, end_tar,
-	folders, messages, bytes, new_messages, new_bytes, skipped, missing, mismatched, lost, digest FROM runs`
+	folders, messages, bytes, new_messages, new_bytes, skipped, missing, mismatched, lost, digest, clock FROM runs`
 
 func scanRun(r *row) (run archive.Run, err error) {
 	run.Run, run.Format = int(r.int(0)), int(r.int(1))
@@ -42,6 +43,9 @@ func scanRun(r *row) (run archive.Run, err error) {
 	run.Folders, run.Messages, run.Bytes = int(r.int(11)), int(r.int(12)), r.int(13)
 	run.NewMessages, run.NewBytes = int(r.int(14)), r.int(15)
 	run.Missing, run.Mismatched, run.Lost, run.Digest = int(r.int(17)), int(r.int(18)), int(r.int(19)), r.text(20)
+	if !r.null(21) {
+		run.Clock = time.Unix(r.int(21), 0).UTC()
+	}
 	return run, json.Unmarshal([]byte(r.text(16)), &run.Skipped)
 }
 
@@ -54,8 +58,12 @@ func (d *db) insertRun(r archive.Run) error {
 	if r.Inferred {
 		inferred = 1
 	}
-	if _, err := d.exec("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-		int64(r.Run), int64(r.Format), r.Begun.Unix(), r.Ended.Unix(), r.User, r.Source, inferred,
+	var clock driver.Value
+	if !r.Clock.IsZero() {
+		clock = r.Clock.Unix()
+	}
+	if _, err := d.exec("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		int64(r.Run), int64(r.Format), r.Begun.Unix(), r.Ended.Unix(), clock, r.User, r.Source, inferred,
 		r.Start, r.Offset, r.End.File, r.End.Tar, int64(r.Folders), int64(r.Messages), r.Bytes,
 		int64(r.NewMessages), r.NewBytes, string(skipped), int64(r.Missing), int64(r.Mismatched), int64(r.Lost), r.Digest); err != nil {
 		return err

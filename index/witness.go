@@ -90,7 +90,7 @@ var shown = []struct {
 	what, text string
 	entry      func(r *row) (run int, entry string) // that a row is about
 }{
-	{"runs", "SELECT run, begun, ended, folders, messages, bytes FROM %[1]s.runs", nil},
+	{"runs", "SELECT run, begun, ended, clock, folders, messages, bytes FROM %[1]s.runs", nil},
 	{"names", "SELECT archived, first, last, uniqueid FROM %[1]s.names JOIN %[1]s.folders f ON f.id = folder", nil},
 	{"meta files", `SELECT first, coalesce(uniqueid, ''), name, last, sha1, size FROM %[1]s.metas m LEFT JOIN %[1]s.folders f ON f.id = folder
 		WHERE name <> 'cyrus.backupfs'`, func(r *row) (int, string) {

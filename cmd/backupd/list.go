@@ -94,6 +94,7 @@ type listedRun struct {
 	Run         int       `json:"run"`
 	Begun       time.Time `json:"begun"`
 	Ended       time.Time `json:"ended"`
+	Clock       time.Time `json:"clock,omitzero"` // if that was before
 	Date        string    `json:"date"`
 	Folders     int       `json:"folders"`
 	Messages    int       `json:"messages"`
@@ -111,7 +112,7 @@ func printRuns(out io.Writer, u store.User, runs []index.Run, asJSON bool) error
 	rows := make([]listedRun, 0, len(runs))
 	for _, r := range runs {
 		rows = append(rows, listedRun{
-			Run: r.Run.Run, Begun: r.Begun, Ended: r.Ended, Date: r.Date, Folders: r.Folders, Messages: r.Messages, Bytes: r.Bytes,
+			Run: r.Run.Run, Begun: r.Begun, Ended: r.Ended, Clock: r.Clock, Date: r.Date, Folders: r.Folders, Messages: r.Messages, Bytes: r.Bytes,
 			NewMessages: r.NewMessages, NewBytes: r.NewBytes, Inferred: r.Inferred,
 			Skipped: r.Skipped, Missing: r.Missing, Mismatched: r.Mismatched, Lost: r.Lost,
 		})

@@ -16,6 +16,7 @@ func Remarks(r archive.Run) (list []string) {
 		}
 	}
 	add(r.Inferred, "another tool's")
+	add(!r.Clock.IsZero(), "the clock said %s", r.Clock.Format("2006-01-02T1504Z"))
 	add(len(r.Skipped) > 0, "%s skipped", english.Plural(len(r.Skipped), "folder", ""))
 	add(r.Missing > 0, "%d missing", r.Missing)
 	add(r.Mismatched > 0, "%d mismatched", r.Mismatched)
