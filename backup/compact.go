@@ -12,7 +12,6 @@ import (
 	"backupfs/archive"
 	"backupfs/index"
 	"backupfs/internal/store"
-	"backupfs/lock"
 )
 
 // ErrNoSpace: there is too little space for a new archive beside the old one.
@@ -46,11 +45,11 @@ type Compacted struct {
 // Until the one rename nothing is changed, and the old archive is there until the new one is complete on disk, under its name, with its
 // index. lock.ErrBusy while a run is going on; archive.ErrDamaged, and nothing is done, if anything in the archive is damaged.
 func Compact(ctx context.Context, u store.User, opts CompactOptions) (*Compacted, error) {
-	release, err := lock.File(u.Lock())
+	release, err := locked(u)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = release() }()
+	defer release()
 	if opts.Location == nil {
 		opts.Location = time.UTC
 	}

@@ -13,7 +13,6 @@ import (
 	"backupfs/index"
 	"backupfs/internal/durable"
 	"backupfs/internal/store"
-	"backupfs/lock"
 )
 
 // ErrOther: the store has an archive of a user that is to be imported, and not with the same history.
@@ -71,11 +70,11 @@ func Import(ctx context.Context, st *store.Store, from store.User, opts ImportOp
 		if err := im.user.Make(); err != nil {
 			return nil, err
 		}
-		release, err := lock.File(im.user.Lock())
+		release, err := locked(im.user)
 		if err != nil {
 			return nil, err
 		}
-		defer func() { _ = release() }()
+		defer release()
 	}
 	target, err := im.user.Archive()
 	switch {

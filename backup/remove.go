@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"backupfs/internal/store"
-	"backupfs/lock"
 )
 
 // ErrNewer: a user has another run than who wants him removed knew.
@@ -29,11 +28,11 @@ func Remove(ctx context.Context, st *store.Store, u store.User, last time.Time) 
 	if _, err := os.Stat(u.Dir); err != nil {
 		return nil, err
 	}
-	release, err := lock.File(u.Lock())
+	release, err := locked(u)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = release() }()
+	defer release()
 	r := new(Removed)
 	runs, err := Runs(ctx, u)
 	if err != nil {

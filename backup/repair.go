@@ -11,7 +11,6 @@ import (
 	"backupfs/archive"
 	"backupfs/index"
 	"backupfs/internal/store"
-	"backupfs/lock"
 )
 
 // RepairOptions of a Repair.
@@ -36,11 +35,11 @@ type Repaired struct {
 // old index knew but for what it names as lost, and puts it in the place of the old one, which is kept under another name. Until that
 // one rename nothing is changed, and nothing but a cache is behind it. lock.ErrBusy while a run is going on.
 func Repair(ctx context.Context, u store.User, opts RepairOptions) (*Repaired, error) {
-	release, err := lock.File(u.Lock())
+	release, err := locked(u)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = release() }()
+	defer release()
 	old, err := u.Archive()
 	gone := errors.Is(err, fs.ErrNotExist)
 	if err != nil && !gone {

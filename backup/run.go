@@ -13,6 +13,7 @@ import (
 	"backupfs/cyrus"
 	"backupfs/index"
 	"backupfs/internal/store"
+	"backupfs/lock"
 	"backupfs/source"
 )
 
@@ -25,12 +26,13 @@ type run struct {
 	begun   time.Time // as it is written
 	clock   time.Time // when it began by our clock, if that is before the last run
 
-	app   *archive.Appender
-	arch  *archive.Archive // the same file, for reading
-	ix    *index.Index
-	last  archive.Run  // zero if this is the first
-	known index.Status // of the index as it was found
-	cache *archive.Cache
+	app    *archive.Appender
+	arch   *archive.Archive // the same file, for reading
+	unlock func() error     // of the same, if it is new
+	ix     *index.Index
+	last   archive.Run  // zero if this is the first
+	known  index.Status // of the index as it was found
+	cache  *archive.Cache
 
 	states  map[string]index.State // of the last run, by folder id
 	names   map[string]string      // archived name to folder id, as the archive has it by now
@@ -122,7 +124,9 @@ func (r *run) open() (err error) {
 			return fmt.Errorf("%s: %w: the file is gone", filepath.Join(r.user.Dir, known.Archive), ErrLost)
 		}
 		r.begun = r.when()
-		r.app, err = archive.Create(r.user.Dir, r.begun, r.opts.Append)
+		if r.app, err = archive.Create(r.user.Dir, r.begun, r.opts.Append); err == nil {
+			r.unlock, err = lock.Exclusive(r.app.Path())
+		}
 	case err == nil:
 		r.app, r.result.Recovered, err = reopen(path, known, r.opts.Append)
 	}
@@ -201,6 +205,9 @@ func (r *run) load() (err error) {
 
 // close gives the files back. Whatever was to be on disk was synced before, so an error here loses nothing.
 func (r *run) close() {
+	if r.unlock != nil {
+		_ = r.unlock()
+	}
 	if r.app != nil {
 		r.app.Close()
 	}

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"backupfs/internal/store"
-	"backupfs/lock"
 	"backupfs/source"
 )
 
@@ -30,7 +29,7 @@ func User(ctx context.Context, st *store.Store, src source.Source, user string, 
 			return nil, err
 		}
 	}
-	release, err := lock.File(u.Lock())
+	release, err := locked(u)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", user, err)
 	}
@@ -38,7 +37,7 @@ func User(ctx context.Context, st *store.Store, src source.Source, user string, 
 	r := &run{src: src, user: u, opts: opts, started: time.Now()}
 	err = r.commit(ctx)
 	r.close()
-	_ = release() // closing a file that only was a lock
+	release()
 	switch {
 	case errors.Is(err, source.ErrNoUser):
 		return nil, err // it names the user

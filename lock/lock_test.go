@@ -120,7 +120,7 @@ func TestFile(t *testing.T) {
 		t.Fatalf("a dead process's file: %v", err)
 	}
 	held(true)
-	if _, err := File(path); !errors.Is(err, ErrBusy) || !strings.HasSuffix(err.Error(), fmt.Sprintf("pid %d", os.Getpid())) {
+	if _, err := File(path); !errors.Is(err, ErrBusy) || !strings.Contains(err.Error(), fmt.Sprintf(", pid %d (lock.test on ", os.Getpid())) {
 		t.Fatalf("held: %v", err)
 	}
 	if err := errors.Join(release(), release()); err != nil {
