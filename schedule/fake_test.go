@@ -58,6 +58,7 @@ type fakes struct {
 	record      []turnTaken
 	connections int
 	twice       error
+	ahead       time.Duration // the clock that the Scheduler sees
 }
 
 func newFakes(users ...User) *fakes {
@@ -129,7 +130,7 @@ func (f *fakes) Backup(ctx context.Context, src source.Source, name string) (*ba
 	if err != nil {
 		return nil, err
 	}
-	begun := began.UTC().Truncate(time.Second)
+	begun := began.Add(f.ahead).UTC().Truncate(time.Second)
 	f.runs[name] = append(f.runs[name], begun)
 	result := &backup.Result{Run: archive.Run{Marker: archive.Marker{Begun: begun}}, Current: 1}
 	if f.lacking[name] {
@@ -267,12 +268,35 @@ func (f *fakes) options(l Limits, p Plan) Options {
 
 func statePath(t *testing.T) string { return filepath.Join(t.TempDir(), "schedule.sqlite3") }
 
+// scheduler is one with the fakes' clock, which can be put forward and back.
+func (f *fakes) scheduler(opts Options) *Scheduler {
+	s := New(f, slog.New(slog.DiscardHandler), opts)
+	s.clock.now = f.clock
+	return s
+}
+
+func (f *fakes) clock() time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.ahead == 0 {
+		return time.Now()
+	}
+	return time.Now().Round(0).Add(f.ahead)
+}
+
+// setClock puts it forward or back.
+func (f *fakes) setClock(ahead time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.ahead = ahead
+}
+
 // mustRun runs a Scheduler until the deadline, or the end of the one round.
 func (f *fakes) mustRun(t testing.TB, path string, opts Options, deadline time.Duration) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), deadline)
 	defer cancel()
-	if err := New(f, slog.New(slog.DiscardHandler), opts).Run(ctx, path); err != nil {
+	if err := f.scheduler(opts).Run(ctx, path); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -281,7 +305,7 @@ func (f *fakes) mustRun(t testing.TB, path string, opts Options, deadline time.D
 func (f *fakes) mustStart(t testing.TB, path string, opts Options) (s *Scheduler, end func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	s = New(f, slog.New(slog.DiscardHandler), opts)
+	s = f.scheduler(opts)
 	var group errgroup.Group
 	group.Go(func() error { return s.Run(ctx, path) })
 	return s, func() {

@@ -33,7 +33,7 @@ func (s *Scheduler) readLists(ctx context.Context, group *errgroup.Group) (next 
 		if ctx.Err() != nil || l.reading || s.opts.Once && !l.next.IsZero() {
 			continue
 		}
-		if l.next.After(time.Now()) {
+		if l.next.After(s.clock.now()) {
 			next = earlier(next, l.next)
 			continue
 		}
@@ -66,7 +66,7 @@ func (s *Scheduler) haveLists() bool {
 
 // read takes a list over. One that cannot be read leaves all as it was, which is told once.
 func (s *Scheduler) read(l *listing, users []User, err error) {
-	now := time.Now()
+	now := s.clock.now()
 	failedBefore := l.err != nil
 	what := "list of users"
 	if l.Server != "" {

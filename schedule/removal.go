@@ -42,7 +42,7 @@ func (s *Scheduler) goneSince(now time.Time) {
 		if since := r.gone; r.listed {
 			r.gone = time.Time{}
 		} else if since.IsZero() && s.covered(r) {
-			r.gone = now
+			r.gone = now.Round(0) // by this clock alone: it is moved on with it
 		} else {
 			continue
 		}
@@ -70,7 +70,7 @@ func (r *row) removeAt(deleted time.Duration) time.Time {
 
 // removeNext begins to remove a user if it is time, and returns when to look again, zero if something else happens before.
 func (s *Scheduler) removeNext(ctx context.Context, group *errgroup.Group) time.Time {
-	deleted, now := s.opts.Retention.Deleted, time.Now()
+	deleted, now := s.opts.Retention.Deleted, s.clock.now()
 	if deleted == 0 || s.removals.row != nil || ctx.Err() != nil || !s.listsGood() {
 		return time.Time{}
 	}
@@ -120,7 +120,7 @@ func (s *Scheduler) toRemove(deleted time.Duration, now time.Time) (due []*row, 
 		at := r.removeAt(deleted)
 		switch {
 		case at.IsZero() || at.After(now) || r.running || !s.covered(r):
-		case now.Sub(r.stays) < removeLook:
+		case now.Sub(past(r.stays, now)) < removeLook:
 			others++
 		default:
 			due = append(due, r)
@@ -136,15 +136,15 @@ func (s *Scheduler) removed(r *row, last time.Time, removed *backup.Removed, err
 	switch {
 	case err == nil:
 	case errors.Is(err, backup.ErrNewer) && !r.listed: // somebody backed him up by hand
-		r.last, r.stays = last, time.Now()
+		r.last, r.stays = last, s.clock.now()
 		s.changed[r.Name] = r
 		return
 	case errors.Is(err, backup.ErrNewer), errors.Is(err, lock.ErrBusy), errors.Is(err, context.Canceled):
-		r.stays = time.Now()
+		r.stays = s.clock.now()
 		return
 	default:
 		s.log.Error("a user who is gone cannot be removed", "user", r.Name, "error", err)
-		r.stays = time.Now()
+		r.stays = s.clock.now()
 		return
 	}
 	attrs := []any{"user", r.Name, "gone since", r.gone}

@@ -135,7 +135,7 @@ func report(rows map[string]*row, days map[string]*Day, set settings, now time.T
 		if r.reason != "" {
 			rep.Failures = append(rep.Failures, Failure{r.Name, r.Server, r.Unit, r.tries, known(r.last), r.reason})
 		}
-		if now.Sub(r.ended) < rateSpan {
+		if now.Sub(past(r.ended, now)) < rateSpan {
 			ended++
 			first = earlier(first, r.ended)
 		}
@@ -183,20 +183,22 @@ func newDeadlines(set settings, now time.Time) deadlines {
 }
 
 func (d deadlines) due(r *row) bool {
-	since, pause := r.waits(d.Plan, d.Retries)
+	since, pause := r.waits(d.Plan, d.Retries, d.now)
 	if pause > 0 {
 		return !since.Add(pause).After(d.now)
 	}
 	return since.Before(d.dueBefore)
 }
 
-func (d deadlines) late(r *row) bool { return r.since().Before(d.lateBefore) }
+func (d deadlines) late(r *row) bool { return r.since(d.now).Before(d.lateBefore) }
 
 func (u *UnitReport) add(r *row, by deadlines) {
 	u.Users++
-	if r.last.IsZero() {
+	switch {
+	case r.last.IsZero():
 		u.Never++
-	} else {
+	case past(r.last, by.now).IsZero(): // nobody knows when
+	default:
 		if u.Oldest == nil || r.last.Before(*u.Oldest) {
 			u.Oldest = known(r.last) // a copy: the row is not the reader's
 		}

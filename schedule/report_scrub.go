@@ -23,7 +23,7 @@ type Damaged struct {
 }
 
 func (s *ScrubReport) add(r *row, every time.Duration, now time.Time) {
-	switch since := r.scrubbed; {
+	switch since := past(r.scrubbed, now); {
 	case !since.IsZero():
 		if s.Oldest == nil || since.Before(*s.Oldest) {
 			s.Oldest = &since

@@ -86,7 +86,7 @@ func (c *compacting) take() *row {
 // when the next one opens, before he is in a batch: else those whose turns come early would always be before him.
 func (s *Scheduler) compactNext(ctx context.Context, group *errgroup.Group) {
 	retention := s.opts.Retention
-	for s.compacting.active < retention.AtOnce && ctx.Err() == nil && !s.plan.until(time.Now()).IsZero() {
+	for s.compacting.active < retention.AtOnce && ctx.Err() == nil && !s.plan.until(s.clock.now()).IsZero() {
 		r := s.compacting.take()
 		if r == nil {
 			return

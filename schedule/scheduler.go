@@ -91,6 +91,7 @@ type Scheduler struct {
 
 	compacting compacting
 	removals   removals
+	clock      clock
 
 	troubles map[string]Trouble // by what they are about
 }
@@ -103,7 +104,7 @@ type round struct {
 
 // New makes a Scheduler.
 func New(archives Archives, log *slog.Logger, opts Options) *Scheduler {
-	return &Scheduler{archives: archives, log: log, opts: opts, told: make(chan func()), options: make(chan Options), loaded: make(chan struct{}),
+	return &Scheduler{archives: archives, log: log, opts: opts, told: make(chan func()), options: make(chan Options), loaded: make(chan struct{}), clock: clock{now: time.Now},
 		rows: map[string]*row{}, changed: map[string]*row{}, counted: map[string]*Day{}, troubles: map[string]Trouble{}}
 }
 
@@ -130,7 +131,8 @@ func (s *Scheduler) Run(ctx context.Context, statePath string) error {
 	var save, patience <-chan time.Time // when to save, and to abandon
 	stop := ctx.Done()
 	for {
-		next := s.readLists(ctx, &group)
+		s.lookAtClock()
+		next := earlier(s.readLists(ctx, &group), s.clock.now().Add(clockLook))
 		s.compactNext(ctx, &group)
 		if ctx.Err() == nil && s.haveLists() {
 			next = earlier(next, s.begin(ctx, work, &group))
@@ -148,7 +150,7 @@ func (s *Scheduler) Run(ctx context.Context, statePath string) error {
 		case opts := <-s.options:
 			opts.Once = s.opts.Once
 			s.configure(opts)
-		case <-at(next):
+		case <-s.at(next):
 		case <-save:
 			save = nil
 			s.save()
@@ -171,13 +173,8 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// at is told at a time; zero is never.
-func at(t time.Time) <-chan time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	return time.After(time.Until(t))
-}
+// at is told at a time.
+func (s *Scheduler) at(t time.Time) <-chan time.Time { return time.After(t.Sub(s.clock.now())) }
 
 // Configure changes the options of a Scheduler that runs. Batches that were begun end as they were.
 func (s *Scheduler) Configure(ctx context.Context, opts Options) {
@@ -207,6 +204,10 @@ func (s *Scheduler) load(ctx context.Context, path string) (err error) {
 	if err != nil {
 		return errors.Join(err, s.state.close())
 	}
+	was, err := s.state.alive()
+	if err != nil {
+		return errors.Join(err, s.state.close())
+	}
 	for _, r := range rows {
 		if _, stored := slices.BinarySearch(names, r.Name); !stored && !r.listed {
 			s.changed[r.Name] = nil // his archive was removed
@@ -214,6 +215,7 @@ func (s *Scheduler) load(ctx context.Context, path string) (err error) {
 		}
 		s.rows[r.Name] = r
 	}
+	s.goneLater(away(was, s.clock.now(), s.opts.Retention.Deleted))
 	var unknown []*row
 	for _, name := range names {
 		if s.rows[name] == nil {
@@ -244,7 +246,7 @@ func (s *Scheduler) load(ctx context.Context, path string) (err error) {
 func (s *Scheduler) configure(opts Options) {
 	s.opts, s.plan = opts, opts.Plan
 	if opts.Once {
-		s.plan.once = time.Now()
+		s.plan.once = s.clock.now()
 		s.opts.Scrub = Scrub{} // there is no end of that
 	}
 	s.scrubs.configure(s.opts.Scrub)
@@ -257,13 +259,23 @@ func (s *Scheduler) configure(opts Options) {
 		s.queue = newQueue(opts.Limits)
 	}
 	s.queue.Limits = opts.Limits
-	queued := make([]*row, 0, len(s.rows))
 	for _, r := range s.rows {
-		if r.listed && s.covered(r) && !r.running {
-			queued = append(queued, r)
-		} else if r.listed && !s.covered(r) {
+		if r.listed && !s.covered(r) {
 			r.listed = false
 			s.changed[r.Name] = r
+		}
+	}
+	s.requeue()
+	clear(s.troubles) // of servers and lists that may be others now
+	s.keep()
+}
+
+// requeue asks of all who are queued when they are due.
+func (s *Scheduler) requeue() {
+	queued := make([]*row, 0, len(s.rows))
+	for _, r := range s.rows {
+		if r.listed && !r.running {
+			queued = append(queued, r)
 		}
 	}
 	for _, u := range s.queue.units {
@@ -273,8 +285,6 @@ func (s *Scheduler) configure(opts Options) {
 	for _, r := range queued {
 		s.enqueue(r)
 	}
-	clear(s.troubles) // of servers and lists that may be others now
-	s.keep()
 }
 
 // covered says that there is a list which could have a user.
@@ -283,7 +293,7 @@ func (s *Scheduler) covered(r *row) bool {
 }
 
 func (s *Scheduler) enqueue(r *row) {
-	r.due = r.dueAt(s.plan, s.opts.Retries)
+	r.due = r.dueAt(s.plan, s.opts.Retries, s.clock.now())
 	s.queue.put(r)
 }
 
@@ -300,10 +310,7 @@ func (s *Scheduler) retry(r *row) {
 
 // save stores what changed. It is a cache: that it cannot be stored is told, and holds up nobody.
 func (s *Scheduler) save() {
-	if len(s.changed) == 0 {
-		return
-	}
-	err := s.state.store(s.changed, s.counted)
+	err := s.state.store(s.changed, s.counted, s.clock.now())
 	if err == nil {
 		clear(s.changed)
 		clear(s.counted)
@@ -319,7 +326,7 @@ func (s *Scheduler) progress() {
 	}
 }
 
-func (s *Scheduler) report() Report { return report(s.rows, s.days, s.settings(), time.Now()) }
+func (s *Scheduler) report() Report { return report(s.rows, s.days, s.settings(), s.clock.now()) }
 
 // ErrLoading: the state is still being read, or made again from the archives.
 var ErrLoading = errors.New("it is still finding out when each user was backed up last")

@@ -61,7 +61,7 @@ func (s *scrubbing) first(r *row) {
 
 // scrubNext begins to read an archive if it is time, and returns when to look again, zero if something else happens before.
 func (s *Scheduler) scrubNext(ctx context.Context, group *errgroup.Group) time.Time {
-	how, now := s.opts.Scrub, time.Now()
+	how, now := s.opts.Scrub, s.clock.now()
 	if how.Rate == 0 || s.scrubs.active || ctx.Err() != nil {
 		return time.Time{}
 	}
@@ -97,7 +97,7 @@ func (s *Scheduler) queueScrubs(now time.Time) {
 		if r.damage != "" {
 			wait = min(wait, damagedEvery)
 		}
-		if now.Sub(r.scrubbed) >= wait {
+		if now.Sub(past(r.scrubbed, now)) >= wait {
 			s.scrubs.queued = append(s.scrubs.queued, r)
 		}
 	}
@@ -152,7 +152,7 @@ func (s *Scheduler) scrubbed(ctx context.Context, r *row, began time.Time, o Scr
 	case o.Repaired != nil:
 		s.log.Warn("repaired; the next run stores again what the server still has", "user", r.Name, "lost", len(o.Repaired.Lost),
 			"damaged archive", o.Repaired.Aside)
-		if r.tries > 0 && began.Sub(before) > damagedEvery {
+		if r.tries > 0 && began.Sub(past(before, began)) > damagedEvery {
 			s.retry(r)
 		}
 	case len(o.Damage) == 1:

@@ -27,7 +27,7 @@ const (
 )
 
 // schemaVersion: a state of another one is made anew, like one that is damaged.
-const schemaVersion = 5
+const schemaVersion = 6
 
 const schema = `
 CREATE TABLE users (
@@ -38,8 +38,8 @@ CREATE TABLE users (
 	aside INTEGER NOT NULL, aside_bytes INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE days (date TEXT PRIMARY KEY, ok INTEGER NOT NULL, incomplete INTEGER NOT NULL, failed INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE settings (settings TEXT NOT NULL);
-INSERT INTO settings VALUES ('');
+CREATE TABLE settings (settings TEXT NOT NULL, alive INTEGER NOT NULL);
+INSERT INTO settings VALUES ('', 0);
 PRAGMA user_version = `
 
 var errNoState = errors.New("no usable state")
@@ -187,6 +187,15 @@ func (s *state) settings() (set settings, err error) {
 	return set, err
 }
 
+// alive is when the state was stored last, by the clock of then; zero if it never was.
+func (s *state) alive() (time.Time, error) {
+	var ms int64
+	if err := s.db.QueryRow("SELECT alive FROM settings").Scan(&ms); err != nil {
+		return time.Time{}, fmt.Errorf("%s: %w", s.path, err)
+	}
+	return fromMillis(ms), nil
+}
+
 // keep keeps the settings.
 func (s *state) keep(set settings) error {
 	text, err := json.Marshal(set)
@@ -196,8 +205,8 @@ func (s *state) keep(set settings) error {
 	return err
 }
 
-// store keeps users and days as they are now, all or none. Users who are nil are forgotten, and days beyond the newest ones.
-func (s *state) store(rows map[string]*row, days map[string]*Day) (err error) {
+// store keeps users and days as they are now, all or none, and when that was. Users who are nil are forgotten, and days beyond the newest ones.
+func (s *state) store(rows map[string]*row, days map[string]*Day, now time.Time) (err error) {
 	tx, err := s.db.Begin()
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.path, err)
@@ -230,6 +239,9 @@ func (s *state) store(rows map[string]*row, days map[string]*Day) (err error) {
 		}
 	}
 	if _, err = tx.Exec("DELETE FROM days WHERE date <= (SELECT date FROM days ORDER BY date DESC LIMIT 1 OFFSET ?)", keptDays); err != nil {
+		return err
+	}
+	if _, err = tx.Exec("UPDATE settings SET alive = ?", millis(now)); err != nil {
 		return err
 	}
 	return tx.Commit()

@@ -41,7 +41,7 @@ func (s Stores) Names() (names []string, err error) {
 	return slices.Compact(names), nil
 }
 
-// Last is when a user's newest run began, zero if there is none that can be read: then he is the next whose turn it is, and it is told.
+// Last is when a user's newest run began, by its clock, zero if there is none that can be read: then he is the next whose turn it is, and it is told.
 func (s Stores) Last(ctx context.Context, name string) time.Time {
 	u, err := s.user(name)
 	if err != nil {
@@ -51,7 +51,7 @@ func (s Stores) Last(ctx context.Context, name string) time.Time {
 	if len(runs) == 0 || ctx.Err() != nil {
 		return time.Time{}
 	}
-	return runs[len(runs)-1].Begun
+	return runs[len(runs)-1].Clocked()
 }
 
 // Runs are a user's as his index has them, oldest first, for who must not wait: whether the archive still has them, and more, is not looked at.

@@ -57,25 +57,25 @@ func pause(tries int) time.Duration {
 }
 
 // dueAt is when a user's turn comes. Who failed too often waits as if that had been a run.
-func (r *row) dueAt(p Plan, retries int) time.Time {
-	since, pause := r.waits(p, retries)
-	if pause > 0 {
+func (r *row) dueAt(p Plan, retries int, now time.Time) time.Time {
+	since, pause := r.waits(p, retries, now)
+	if pause > 0 && !since.IsZero() {
 		return since.Add(pause)
 	}
 	return p.due(since)
 }
 
 // waits is since when he does: for a pause, or if that is zero for his turn.
-func (r *row) waits(p Plan, retries int) (since time.Time, _ time.Duration) {
+func (r *row) waits(p Plan, retries int, now time.Time) (since time.Time, _ time.Duration) {
 	switch {
 	case r.tries == 0 && !p.once.IsZero():
-		return r.ended, 0 // a run is told by the second when it began; this is finer
+		return past(r.ended, now), 0 // a run is told by the second when it began; this is finer
 	case r.tries == 0:
-		return r.last, 0
+		return past(r.last, now), 0
 	case r.tries <= retries:
-		return r.tried, pause(r.tries)
+		return past(r.tried, now), pause(r.tries)
 	}
-	return r.tried, 0
+	return past(r.tried, now), 0
 }
 
 // fail counts a failure. After the last one of a row, a new row begins. For good: trying again would not help.
@@ -90,9 +90,10 @@ func (r *row) fail(now time.Time, why error, retries int, forGood bool) {
 }
 
 // since is from when on a user has a right to be not late.
-func (r *row) since() time.Time {
-	if r.last.After(r.seen) {
-		return r.last
+func (r *row) since(now time.Time) time.Time {
+	last, seen := past(r.last, now), past(r.seen, now)
+	if last.After(seen) {
+		return last
 	}
-	return r.seen
+	return seen
 }

@@ -71,7 +71,7 @@ func search(rows map[string]*row, set settings, q Search, now time.Time) Found {
 			continue
 		}
 		f.All++
-		p := placed{Place{!r.listed, r.since().UnixMilli(), r.User.Name}, r}
+		p := placed{Place{!r.listed, r.since(now).UnixMilli(), r.User.Name}, r}
 		switch {
 		case q.After != Place{} && p.Compare(q.After) <= 0:
 			f.Before++
@@ -93,13 +93,13 @@ func search(rows map[string]*row, set settings, q Search, now time.Time) Found {
 }
 
 func (r *row) report(by deadlines) UserReport {
-	return UserReport{User: r.User, Listed: r.listed, Last: r.last, Running: r.running, Late: r.listed && by.late(r), Due: r.dueAt(by.Plan, by.Retries),
+	return UserReport{User: r.User, Listed: r.listed, Last: r.last, Running: r.running, Late: r.listed && by.late(r), Due: r.dueAt(by.Plan, by.Retries, by.now),
 		Tries: r.tries, Reason: r.reason, Scrubbed: r.scrubbed, Damage: r.damage}
 }
 
 // Users asks a Scheduler that runs about users.
 func (s *Scheduler) Users(ctx context.Context, q Search) (found Found, err error) {
-	err = s.ask(ctx, func() { found = search(s.rows, s.settings(), q, time.Now()) })
+	err = s.ask(ctx, func() { found = search(s.rows, s.settings(), q, s.clock.now()) })
 	return found, err
 }
 
@@ -112,7 +112,7 @@ func (s *Scheduler) User(ctx context.Context, name string) (u UserReport, err er
 	if err = s.ask(ctx, func() {
 		var r *row
 		if r, known = s.rows[name]; known {
-			u = r.report(newDeadlines(s.settings(), time.Now()))
+			u = r.report(newDeadlines(s.settings(), s.clock.now()))
 		}
 	}); err == nil && !known {
 		err = ErrUnknown

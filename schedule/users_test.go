@@ -52,7 +52,7 @@ func TestUsers(t *testing.T) {
 		names := map[string]bool{}
 		for i, u := range all {
 			names[u.Name] = true
-			if r := rows[u.Name]; u.Late != (r.listed && now.Sub(r.since()) > 24*time.Hour) || u.Listed != r.listed || !u.Last.Equal(r.last) {
+			if r := rows[u.Name]; u.Late != (r.listed && now.Sub(r.since(now)) > 24*time.Hour) || u.Listed != r.listed || !u.Last.Equal(r.last) {
 				t.Fatalf("%+v", u)
 			}
 			if i > 0 && (u.Late && !all[i-1].Late || u.Listed && !all[i-1].Listed) {

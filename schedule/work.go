@@ -17,7 +17,7 @@ import (
 // begin hands out batches as long as there may be more, and returns when there may be another if nothing else happens, zero for never.
 func (s *Scheduler) begin(ctx, work context.Context, group *errgroup.Group) time.Time {
 	for {
-		now := time.Now()
+		now := s.clock.now()
 		until := s.plan.until(now)
 		if until.IsZero() {
 			s.endRound("the window has closed")
@@ -82,7 +82,7 @@ type worker struct {
 // when work ends, also the one who is being backed up.
 func (w *worker) run(ctx, work context.Context, turns []turn) {
 	src, err := w.connect(ctx, w.batch.server.name)
-	for err == nil && len(turns) > 0 && ctx.Err() == nil && time.Now().Before(w.until) {
+	for err == nil && len(turns) > 0 && ctx.Err() == nil && w.clock.now().Before(w.until) {
 		t := turns[0]
 		o, last := w.backUp(work, src, t)
 		if o.Err != nil && work.Err() != nil {
@@ -114,14 +114,14 @@ func (w *worker) run(ctx, work context.Context, turns []turn) {
 // backUp backs one user up, unless his archive has a run that nobody here knew of. last is when the newest run of it began.
 func (w *worker) backUp(ctx context.Context, src source.Source, t turn) (o Outcome, last time.Time) {
 	o.User = t.user
-	if last = w.archives.Last(ctx, t.user.Name); last.After(t.known) && w.plan.due(last).After(time.Now()) {
+	if last = w.archives.Last(ctx, t.user.Name); last.After(t.known) && w.plan.due(last).After(w.clock.now()) {
 		return o, last
 	}
 	o.Begun = time.Now()
 	o.Result, o.Err = w.archives.Backup(ctx, src, t.user.Name)
 	o.Took = time.Since(o.Begun)
 	if o.Err == nil {
-		last = o.Result.Run.Begun
+		last = o.Result.Run.Clocked()
 	}
 	if o.Err == nil && o.Result.Nothing() {
 		o.Err = fmt.Errorf("%s: no mailbox could be backed up: %w", t.user.Name, o.Result.Problems[0])
@@ -131,8 +131,8 @@ func (w *worker) backUp(ctx context.Context, src source.Source, t turn) (o Outco
 
 // ended notes how a user's turn went, and queues him for the next.
 func (s *Scheduler) ended(t turn, last time.Time, o Outcome) {
-	now, r, err := time.Now(), t.row, o.Err
-	if last.After(r.last) {
+	now, r, err := s.clock.now(), t.row, o.Err
+	if !last.IsZero() {
 		r.last = last
 	}
 	r.running, r.aside = false, o.Aside
@@ -207,7 +207,7 @@ func (s *Scheduler) back(b *batch, turns []turn, err error) {
 			s.enqueue(t.row)
 		}
 	}
-	srv, now := b.server, time.Now()
+	srv, now := b.server, s.clock.now()
 	if errors.Is(err, context.Canceled) {
 		return // it was not the server's
 	}
