@@ -85,6 +85,10 @@ func newSpool(dir string, users int) (*spool, error) {
 	if err := os.MkdirAll(conf, 0o755); err != nil {
 		return nil, err
 	}
+	// The METADATA of folders: a server without it and without a mailboxes.db would be one that never ran.
+	if err := os.WriteFile(filepath.Join(conf, "annotations.db"), nil, 0o600); err != nil {
+		return nil, err
+	}
 	text := fmt.Sprintf("configdirectory: %s\ndefaultpartition: default\npartition-default: %s\nhashimapspool: yes\nservername: bench\n",
 		conf, s.root)
 	return s, os.WriteFile(s.conf, []byte(text), 0o644)

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"backupfs/source"
 )
 
 // A day changes a linked spool and not the one it was linked from; in both the disk holds what the indexes say.
@@ -42,6 +44,21 @@ func TestDay(t *testing.T) {
 	}
 	if n != 4 || len(before) != 400 || len(after) != 400 || kept != 396 {
 		t.Errorf("of %d messages %d were to change; there are %d, %d of them as before", len(before), n, len(after), kept)
+	}
+}
+
+// A spool is one that backupd takes for a server's, of which all can be known: nothing that it asks for is missing.
+func TestSpoolIsAServers(t *testing.T) {
+	s, err := haveSpool(t.TempDir(), 1, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := source.OpenLocal(t.Context(), source.LocalOptions{ConfigPath: s.conf})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Metadata(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
 
