@@ -181,16 +181,14 @@ func (f *FS) listFolder(u *user, folder int64, l *listing) error {
 		return err
 	}
 	since := f.sinceOf(metas)
-	for m, err := range u.index.Messages(folder, l.node.run) {
-		if err != nil {
-			return err
-		}
+	err = u.index.EachMessage(folder, l.node.run, func(m index.Message) error {
 		if !f.shown(m) {
-			continue
+			return nil
 		}
-		if err := l.addMessage(m, since, 0); err != nil {
-			return err
-		}
+		return l.addMessage(m, since, 0)
+	})
+	if err != nil {
+		return err
 	}
 	return l.addMetas(metas, metaName)
 }

@@ -55,22 +55,35 @@ func BenchmarkCatchUp(b *testing.B) {
 	})
 }
 
+// BenchmarkMessages lists 10 folders of 3,000 messages each.
 func BenchmarkMessages(b *testing.B) {
 	dir := b.TempDir()
 	indextest.Archive(b, dir, many(30_000)...)
 	ix := mustOpenRead(b, filepath.Join(dir, "index.sqlite3"))
-	n := 0
-	for b.Loop() {
-		for folder := range int64(10) {
-			for _, err := range ix.Messages(folder+1, 2) {
+	for name, list := range map[string]func(folder int64) error{
+		"Messages": func(folder int64) error {
+			for _, err := range ix.Messages(folder, 2) {
 				if err != nil {
-					b.Fatal(err)
+					return err
 				}
-				n++
 			}
-		}
+			return nil
+		},
+		"EachMessage": func(folder int64) error {
+			return ix.EachMessage(folder, 2, func(index.Message) error { return nil })
+		},
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				for folder := range int64(10) {
+					if err := list(folder + 1); err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+		})
 	}
-	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "messages/s")
 }
 
 func BenchmarkMessage(b *testing.B) {

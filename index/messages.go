@@ -41,14 +41,41 @@ func (m *Message) setFile(r *row, i int) {
 	if !r.null(i) {
 		copy(m.GUID[:], r.blob(i))
 	}
-	m.Size, m.Tar, m.FileMtime = r.int(i+1), -1, r.int(i+3)
-	if !r.null(i + 2) {
-		m.Tar = r.int(i + 2)
+	m.setPlace(r, i+1)
+}
+
+// setPlace takes size, tar, mtime of a file, from column i on.
+func (m *Message) setPlace(r *row, i int) {
+	m.Size, m.Tar, m.FileMtime = r.int(i), -1, r.int(i+2)
+	if !r.null(i + 1) {
+		m.Tar = r.int(i + 1)
 	}
 }
 
 // chunk is how many messages are fetched at a time: 70 kB, in a millisecond during which no one else can ask.
 const chunk = 1000
+
+// EachMessage calls f for a folder's messages as of a run, by UID, expunged ones among them, without GUID and File; f must not use the index. It
+// takes a third less than Messages, for nothing is kept.
+func (ix *Index) EachMessage(folder int64, run int, f func(Message) error) error {
+	after := int64(-1)
+	for n := chunk; n == chunk; {
+		n = 0
+		err := ix.query(func(r *row) error {
+			m := Message{ID: r.int(0), UID: uint32(r.int(1)), InternalDate: r.int(2), Expunged: r.int(3) != 0, Missing: r.int(4) != 0}
+			m.setPlace(r, 5)
+			m.Lost = m.Tar < 0 && !m.Missing
+			after, n = int64(m.UID), n+1
+			return f(m)
+		}, "SELECT m.id, m.uid, m.internaldate, m.expunged, m.missing, f.size, f.tar, f.mtime FROM "+messageTables+
+			"WHERE m.folder = ?1 AND m.uid > ?2 AND m.first <= ?3 AND m.last >= ?3 ORDER BY m.uid LIMIT ?4",
+			folder, after, int64(run), int64(chunk))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // Messages yields a folder's messages as of a run by UID, expunged ones among them. The index may be used meanwhile.
 func (ix *Index) Messages(folder int64, run int) iter.Seq2[Message, error] {

@@ -73,6 +73,7 @@ func (m model) compareMessages(t testing.TB, ix *index.Index, a *archive.Archive
 		}
 		got = append(got, msg)
 	}
+	mustBeEach(t, ix, f.ID, run, got)
 	n := 0
 	for i, w := range want.Messages {
 		if w.Unlinked {
