@@ -64,7 +64,7 @@ func (s *Spool) setMetadata(ctx context.Context, box cyrus.Mailbox, paths cyrus.
 		return len(add), err
 	}
 	if n, err = s.setLacking(ctx, box, paths, list); n > 0 && err == nil {
-		s.touch(box.Name) // the quota counts them
+		s.touch(box) // the quota counts them
 	}
 	return n, err
 }

@@ -38,6 +38,9 @@ func (p *livePlace) Has(ctx context.Context) (Held, error) {
 	if err != nil {
 		return nil, err
 	}
+	if unfinished(ix) { // by a call before this one
+		p.spool.touch(p.box.Mailbox)
+	}
 	has := map[cyrus.GUID]bool{}
 	shown(ix, has)
 	return heldIn(has), nil
@@ -78,7 +81,8 @@ func (p *livePlace) Commit(ctx context.Context) (map[uint32]uint32, error) {
 	}
 	uids, err := p.merge(ctx)
 	if uids != nil {
-		p.spool.touch(p.box.Mailbox.Name)
+		p.spool.touch(p.box.Mailbox)
+		err = errors.Join(err, p.spool.forgetStatus(ctx, p.box.Mailbox.Name))
 	}
 	return uids, err
 }

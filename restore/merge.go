@@ -12,6 +12,12 @@ import (
 	"backupfs/cyrus"
 )
 
+// needsRepack has whoever closes the mailbox next write its cache and index anew, as after an expunge, and read each message that the cache lacks. So it
+// is filled even where nobody comes to Finish.
+//
+// cyrus: imap/mailbox.c _delayed_cleanup, mailbox_index_repack
+const needsRepack = 1 << 30
+
 // merge adds what was put to the mailbox, in milliseconds. What an error leaves undone, Close takes back; one with UIDs is about annotations.
 func (p *livePlace) merge(ctx context.Context) (uids map[uint32]uint32, err error) {
 	locked, err := p.spool.lock(ctx, p.paths)
@@ -130,6 +136,7 @@ func (p *livePlace) number(ix *cyrus.Index, h *cyrus.Header) (map[uint32]uint32,
 		ix.Records = append(ix.Records, r)
 	}
 	ix.LastAppend = cyrus.Time{Sec: now}
+	ix.Options |= needsRepack
 	count(ix)
 	return uids, nil
 }

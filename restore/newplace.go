@@ -136,7 +136,7 @@ func (p *newPlace) Commit(ctx context.Context) (map[uint32]uint32, error) {
 	if err := p.announce(ctx); err != nil {
 		return nil, err
 	}
-	p.spool.touch(p.box.Name)
+	p.spool.touch(p.box)
 	return uids, annotationErr
 }
 
@@ -160,7 +160,8 @@ func (p *newPlace) index(ctx context.Context, header []byte) ([]byte, error) {
 	ix.HeaderFileCRC = crc32.ChecksumIEEE(header)
 	ix.QuotaUsed, ix.QuotaAnnotUsed, ix.QuotaDeletedUsed, ix.QuotaExpungedUsed = 0, 0, 0, 0 // reconstruct adds it, and tells the quota root
 	ix.LeakedCache = 0
-	ix.Options &^= 1<<29 | 1<<30 | 1<<31 // needs unlink, needs repack, is deleted
+	ix.Options &^= 1<<29 | 1<<31 // needs unlink, is deleted
+	ix.Options |= needsRepack
 	count(&ix)
 	return ix.Marshal()
 }

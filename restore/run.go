@@ -16,6 +16,8 @@ type Options struct {
 	Held func(context.Context) (Held, error)
 	// With says what else is brought back, where the Sink can take it.
 	With With
+	// Finish has the Sink finish, where it has something to.
+	Finish bool
 	// DryRun changes nothing. The result is what would be done.
 	DryRun bool
 	// Progress, if not nil, is told each message.
@@ -29,8 +31,9 @@ type Result struct {
 	Seen       int // of others' folders whose seen state the server had not
 
 	Back       time.Duration // until all messages were there for their user
-	Finishing  time.Duration // of the Sink, behind that; 0: it had nothing to finish
+	Finishing  time.Duration // of the Sink, behind that; 0: it had nothing to finish, or was not to
 	Unfinished error         // what is still to be done, all messages being there
+	Left       []string      // what the Sink is still to Finish, all messages being there
 }
 
 // FolderResult is what became of one folder.
@@ -69,10 +72,8 @@ func Run(ctx context.Context, d *Date, s *Selection, to Sink, o Options) (*Resul
 	if err != nil {
 		return result, err
 	}
-	came := false
 	for _, f := range folders {
 		r := runFolder(ctx, d, f, s, to, o)
-		came = came || r.Made || r.Messages > 0 || r.Metadata > 0
 		if r.Made || r.Metadata > 0 || r.Messages > 0 || r.Present > 0 || len(r.Problems) > 0 || r.Err != nil {
 			result.Folders = append(result.Folders, r)
 		}
@@ -81,10 +82,13 @@ func Run(ctx context.Context, d *Date, s *Selection, to Sink, o Options) (*Resul
 		}
 	}
 	result.Back = time.Since(begun)
-	if to, ok := to.(Finisher); ok && came && !o.DryRun {
-		begun = time.Now()
-		result.Unfinished = to.Finish(ctx)
-		result.Finishing = time.Since(begun)
+	if to, ok := to.(Finisher); ok && !o.DryRun {
+		if o.Finish && len(to.Unfinished()) > 0 {
+			begun = time.Now()
+			result.Unfinished = to.Finish(ctx)
+			result.Finishing = time.Since(begun)
+		}
+		result.Left = to.Unfinished()
 	}
 	if err := ctx.Err(); err != nil {
 		return result, err

@@ -13,9 +13,10 @@ type Sink interface {
 	Place(ctx context.Context, f *Folder) (Place, error)
 }
 
-// Finisher is a Sink that has something left to do when all messages are there for their user.
+// Finisher is a Sink that may have something left to do when all messages are there for their user.
 type Finisher interface {
 	Finish(ctx context.Context) error
+	Unfinished() []string // what Finish is for
 }
 
 // Held says whether a message is there already.

@@ -7,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"slices"
 	"strings"
 
 	"backupfs/cyrus"
@@ -27,7 +26,7 @@ type Spool struct {
 	boxes map[cyrus.Name]source.Mailbox
 	held  map[cyrus.GUID]bool // by any of the user's mailboxes; nil: not asked for yet
 
-	changed []string // mailboxes that Finish is for, as the server's tools call them
+	changed []cyrus.Mailbox // that Finish is for
 }
 
 // ErrNoUser: there is no live mail that something could be put back into.
@@ -194,37 +193,4 @@ func (s *Spool) giveBytes(path string, b []byte) error {
 		_, err := f.Write(b)
 		return err
 	})
-}
-
-// touch has Finish look at a mailbox.
-func (s *Spool) touch(name cyrus.Name) {
-	if admin := s.src.Config().Admin(name); len(s.changed) == 0 || s.changed[len(s.changed)-1] != admin {
-		s.changed = append(s.changed, admin)
-	}
-}
-
-// Finish has the server's own tools fill in what only it keeps: they read the messages that came for the cache, and count the quota. It is
-// called once for all mailboxes, when their messages are back: it takes longer than they did.
-func (s *Spool) Finish(ctx context.Context) error {
-	for names := range slices.Chunk(s.changed, 1000) { // the kernel bounds a command line
-		if _, err := s.src.Tool(ctx, "reconstruct", names...); err != nil {
-			return fmt.Errorf("messages are back, and the server's cache of them is not made (reconstruct %s): %w", strings.Join(s.changed, " "), err)
-		}
-	}
-	s.changed = nil
-	return s.count(ctx)
-}
-
-// count sets the user's quota right. reconstruct tells it of bytes, but neither of messages, which it finds counted in the index, nor of folders.
-//
-// cyrus: imap/quota.c fixquota_dombox; imap/mailbox.c mailbox_reconstruct_create
-func (s *Spool) count(ctx context.Context) error {
-	live, err := s.inboxHeader()
-	if err != nil || live.QuotaRoot != string(s.inbox.Mailbox.Name) { // none, or one that is not his
-		return err
-	}
-	if _, err := s.src.Tool(ctx, "quota", "-f", "-q", "-u", s.user); err != nil {
-		return fmt.Errorf("all is back, and the server's quota does not count it (Cyrus's own quota -f -u %s): %w", s.user, err)
-	}
-	return nil
 }

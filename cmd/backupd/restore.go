@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -29,6 +31,7 @@ type restoreOptions struct {
 	missing bool
 	with    string
 	dryRun  bool
+	wait    bool
 }
 
 func newRestore() *cobra.Command {
@@ -69,6 +72,9 @@ Nothing that is there is deleted or written over. What the place has already is 
 interrupted goes on when it is called again, and called twice it adds nothing. With --missing, what any of the user's live
 folders has is left out, too. Without --imap, the server needs Cyrus 3.6 or later where folders are made, for its reconstruct -P.
 
+When the live mail on this host has its messages again, the command ends, and the server's own tools fill its cache and count the
+quota, in the background, one call at a time: "backupd finish", which tells syslog if it fails. With --wait the command itself does that.
+
 Exit status: 0 if all was brought back; 1 if nothing could be; 2 for what makes no sense; 3 if some messages or folders could
 not be; 5 if the archive is damaged where it was read.`,
 		Example: `  backupd restore --store /srv/backup brong --date 2026-11-16 --folder INBOX/Contracts
@@ -96,6 +102,7 @@ not be; 5 if the archive is damaged where it was read.`,
 	flags.BoolVar(&opts.missing, "missing", false, "only what none of the user's live folders has")
 	addConf(cmd, &opts.conf)
 	opts.imap.add(cmd)
+	flags.BoolVar(&opts.wait, "wait", false, "wait for what the server has to do behind it, and say how that ended")
 	flags.BoolVar(&opts.dryRun, "dry-run", false, "say what would be brought back, and change nothing")
 	opts.addQuiet(cmd)
 	opts.addJSON(cmd, "print one JSON object")
@@ -133,6 +140,11 @@ func runRestore(ctx context.Context, opts restoreOptions) error {
 	}
 	result, err := opts.run(ctx, st, users[0], &sel, with)
 	opts.progress.Clear()
+	if result != nil && len(result.Left) > 0 && !opts.wait {
+		if behind := finishBehind(ctx, opts.conf, opts.liveUser(), result.Left); behind != nil {
+			result.Unfinished = fmt.Errorf("messages are back, and the server's cache of them is not made (backupd finish %s): %w", cli.Shell(opts.liveUser()), behind)
+		}
+	}
 	return opts.report(result, explain(st, users[0], err))
 }
 
@@ -152,7 +164,7 @@ func (opts *restoreOptions) run(ctx context.Context, st *store.Store, u store.Us
 		return nil, err
 	}
 	defer func() { _ = d.Close() }()
-	o := restore.Options{With: with, DryRun: opts.dryRun, Progress: func(folder string, messages int, bytes int64) {
+	o := restore.Options{With: with, DryRun: opts.dryRun, Finish: opts.wait, Progress: func(folder string, messages int, bytes int64) {
 		opts.progress.Show("%s: %s (%s)", folder, plural(messages, "message"), size(bytes))
 	}}
 	if files != nil && !opts.missing {
@@ -171,3 +183,6 @@ func (opts *restoreOptions) run(ctx context.Context, st *store.Store, u store.Us
 	}
 	return restore.Run(ctx, d, sel, mail, o)
 }
+
+// liveUser is whose live mail it is.
+func (opts *restoreOptions) liveUser() string { return cmp.Or(opts.toUser, opts.user) }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"path/filepath"
 	"strings"
@@ -36,7 +35,7 @@ type live interface {
 
 // openLive opens the live mail, on this host or by IMAP; done closes it.
 func (opts *restoreOptions) openLive(ctx context.Context, date string) (mail live, done func(), err error) {
-	below, user := "", cmp.Or(opts.toUser, opts.user)
+	below, user := "", opts.liveUser()
 	if opts.to == "restored" {
 		below = "RESTORED." + date
 	}

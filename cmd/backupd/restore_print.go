@@ -21,6 +21,7 @@ type restored struct {
 	Back       float64          `json:"back_seconds,omitempty"`   // until all messages were there, of a restore to live mail
 	Finishing  float64          `json:"finish_seconds,omitempty"` // of the server's own tools, behind that
 	Unfinished string           `json:"unfinished,omitempty"`
+	Behind     []string         `json:"behind,omitempty"` // mailboxes that are finished in the background
 }
 
 type restoredFolder struct {
@@ -42,8 +43,11 @@ func (opts *restoreOptions) report(result *restore.Result, err error) error {
 		return err
 	}
 	summary := restored{User: opts.user, DryRun: opts.dryRun, Subscribed: result.Subscribed, Seen: result.Seen, Folders: []restoredFolder{}}
-	if result.Finishing > 0 {
+	if result.Finishing > 0 || len(result.Left) > 0 {
 		summary.Back, summary.Finishing = result.Back.Seconds(), result.Finishing.Seconds()
+	}
+	if result.Unfinished == nil {
+		summary.Behind = result.Left
 	}
 	messages, bytes, present := 0, int64(0), 0
 	var wrong []error
@@ -100,8 +104,11 @@ func beside(r *restore.Result) (text string) {
 	if r.Seen > 0 {
 		text += ", what was seen in " + plural(r.Seen, "folder") + " of others"
 	}
+	if len(r.Left) > 0 && r.Unfinished == nil {
+		text += fmt.Sprintf(", back in %.1f s; the server fills its cache of %s in the background", r.Back.Seconds(), plural(len(r.Left), "folder"))
+	}
 	if r.Finishing > 0 {
-		text += fmt.Sprintf(", back in %.1f s; the server's reconstruct took %.1f s behind that", r.Back.Seconds(), r.Finishing.Seconds())
+		text += fmt.Sprintf(", back in %.1f s; the server's cache and quota took %.1f s behind that", r.Back.Seconds(), r.Finishing.Seconds())
 	}
 	return text
 }

@@ -23,6 +23,6 @@ after the store of these archives. The program backupfs mounts a store as a tree
 		},
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newBackup(), newServe(), newStatus(), newCheckConfig(), newList(), newFind(), newDiff(), newVersions(), newVerify(), newRepair(), newReindex(), newCompact(), newRestore(), newImport(), newDump(), newAgent(), newGendoc())
+	root.AddCommand(newBackup(), newServe(), newStatus(), newCheckConfig(), newList(), newFind(), newDiff(), newVersions(), newVerify(), newRepair(), newReindex(), newCompact(), newRestore(), newFinish(), newImport(), newDump(), newAgent(), newGendoc())
 	return root
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -9,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"backupfs/internal/compose"
 	"backupfs/internal/cyruslab"
@@ -29,6 +30,7 @@ type liveWay struct {
 	name string
 	do   func() (float64, error)
 	took []float64
+	used []float64 // of processors
 }
 
 // restore measures bringing all messages of a folder back, beside what rsync takes for the same files, which it leaves to others to make known
@@ -59,13 +61,16 @@ func (b *bench) restore() (err error) {
 	if _, err := timed(exec.Command(backupd, "backup", "-q", "--store", store, "--imapd-conf", l.Conf)); err != nil {
 		return err
 	}
-	way := func(name string, do func() (float64, error)) *liveWay { return &liveWay{name: name, do: do} }
-	served := way("of which until all its messages are served", nil)
-	ways := []*liveWay{
-		way("`rsync -a` of the same files, to a folder", func() (float64, error) {
+	restore := func(args ...string) func() (float64, error) {
+		return func() (float64, error) {
+			return timed(exec.Command(backupd, append([]string{"restore", "--store", store, "--imapd-conf", l.Conf, "--to", "original", "alice"}, args...)...))
+		}
+	}
+	ways := []liveWay{
+		{name: "`rsync -a` of the same files, to a folder", do: func() (float64, error) {
 			return timed(exec.Command("rsync", "-a", l.copies+"/", filepath.Join(root, "to")+"/"))
-		}),
-		way("`rsync -a` into the server's folder, and `reconstruct`: no flags", func() (float64, error) {
+		}},
+		{name: "`rsync -a` into the server's folder, and `reconstruct`: no flags", do: func() (float64, error) {
 			copied, err := timed(exec.Command("rsync", "-a", "--include=*.", "--exclude=*", l.copies+"/", l.dir+"/"))
 			if err != nil {
 				return 0, err
@@ -73,41 +78,57 @@ func (b *bench) restore() (err error) {
 			begun := time.Now()
 			_, err = l.Tool("reconstruct", l.AdminName("alice", "Work"))
 			return copied + time.Since(begun).Seconds(), err
-		}),
-		way("`backupd restore --to original`, and the server's `reconstruct` behind it", func() (float64, error) {
-			cmd := exec.Command(backupd, "restore", "--json", "--store", store, "--imapd-conf", l.Conf, "--to", "original", "alice")
-			begun := time.Now()
-			out, err := cmd.Output()
-			took := time.Since(begun).Seconds()
-			var said struct {
-				Finishing float64 `json:"finish_seconds"`
-			}
-			if err == nil {
-				err = json.Unmarshal(out, &said)
-			}
-			served.took = append(served.took, took-said.Finishing)
-			return took, err
-		}),
+		}},
+		{name: "`backupd restore --to original`: all are served, with flags", do: restore()},
+		{name: "the same with `--wait`: the server's cache has them, too", do: restore("--wait")},
 	}
 	for range b.rounds {
 		for i := range ways {
 			if err := errors.Join(l.empty(), os.RemoveAll(filepath.Join(root, "to"))); err != nil {
 				return err
 			}
+			before := childrenUsed()
 			took, err := ways[i].do()
 			if err != nil {
 				return err
 			}
 			ways[i].took = append(ways[i].took, took)
+			ways[i].used = append(ways[i].used, childrenUsed()-before)
+			if err := l.finish(); err != nil {
+				return err
+			}
 		}
 	}
-	t := table{{fmt.Sprintf("%d messages, into memory", liveMessages), "s", "beside rsync", "beside rsync and reconstruct"}}
-	for _, w := range append(ways, served) {
-		s := median(w.took)
-		t.row(w.name, fmt.Sprintf("%.2f", s), fmt.Sprintf("%.2f", s/median(ways[0].took)), fmt.Sprintf("%.2f", s/median(ways[1].took)))
+	t := table{{fmt.Sprintf("%d messages, into memory", liveMessages), "s", "beside rsync", "beside rsync and reconstruct", "CPU s", "beside rsync", "beside rsync and reconstruct"}}
+	for _, w := range ways {
+		row := []string{w.name}
+		for _, of := range []func(liveWay) []float64{func(w liveWay) []float64 { return w.took }, func(w liveWay) []float64 { return w.used }} {
+			s := median(of(w))
+			row = append(row, fmt.Sprintf("%.2f", s), fmt.Sprintf("%.2f", s/median(of(ways[0]))), fmt.Sprintf("%.2f", s/median(of(ways[1]))))
+		}
+		t.row(row...)
 	}
 	fmt.Fprint(b.out, t)
 	return nil
+}
+
+// childrenUsed is the processor time of all programs that were waited for, and of theirs, in seconds.
+func childrenUsed() float64 {
+	var used unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_CHILDREN, &used); err != nil {
+		return 0
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano()).Seconds()
+}
+
+// finish waits for what a restore has left to the background, which the next one would wait for.
+func (l *live) finish() error {
+	conf, err := os.Open(filepath.Join(l.Dir, "conf"))
+	if err != nil {
+		return err
+	}
+	defer conf.Close()
+	return unix.Flock(int(conf.Fd()), unix.LOCK_EX)
 }
 
 // fill makes the user and the folder, and gives it messages as one that was copied there.

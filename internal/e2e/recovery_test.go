@@ -168,6 +168,7 @@ func mustRecipe(t *testing.T, lab *cyruslab.Lab, day, user, name string, setting
 		t.Fatalf("recipe %s: %v\n%s", name, err, out)
 	}
 	t.Logf("recipe %s:\n%s", name, out)
+	mustFinish(t, lab)
 }
 
 // mustShow is all that IMAP shows of a user, in lines: what a truth has, and what one sees and has noted in the other's folder.

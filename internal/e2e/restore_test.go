@@ -167,7 +167,7 @@ type restoredFolder struct {
 
 func mustRestore(t *testing.T, lab *cyruslab.Lab, store, user string, args ...string) []restoredFolder {
 	t.Helper()
-	o := mustRun(t, 0, "backupd", append([]string{"restore", "--store", store, "--imapd-conf", lab.Conf, "--date", days[0], "--json", user}, args...)...)
+	o := mustRun(t, 0, "backupd", append([]string{"restore", "--store", store, "--imapd-conf", lab.Conf, "--date", days[0], "--json", "--wait", user}, args...)...)
 	var v struct{ Folders []restoredFolder }
 	if err := json.Unmarshal([]byte(o.stdout), &v); err != nil || o.stderr != "" {
 		t.Fatalf("%v\n%s%s", err, o.stdout, o.stderr)
