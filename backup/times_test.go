@@ -60,7 +60,9 @@ func TestWrongClocks(t *testing.T) {
 func TestDeletedAge(t *testing.T) {
 	const day = 24 * time.Hour
 	first := time.Date(2026, 11, 1, 2, 0, 0, 0, time.UTC)
-	for name, wrong := range map[string]map[int]time.Time{"right": nil, "ahead": {20: first.AddDate(10, 0, 0)}, "behind": {20: time.Unix(0, 0)}} {
+	for name, wrong := range map[string]map[int]time.Time{
+		"right": nil, "ahead": {20: first.AddDate(10, 0, 0)}, "behind": {20: time.Unix(0, 0)}, "behind of late": {55: time.Unix(0, 0)},
+	} {
 		runs := timesOf(clocked(first, 61, wrong))
 		var older []int
 		for i := range 61 {
