@@ -75,7 +75,7 @@ func (s *Scheduler) lookAtClock() {
 			l.next = s.clock.now()
 		}
 	}
-	s.scrubs.look, s.removals.next = time.Time{}, time.Time{}
+	s.scrubs.look = time.Time{}
 }
 
 // goneLater moves on since when users are gone.
