@@ -76,13 +76,13 @@ func (f *FS) dateTree(u *user, r index.Run) (*tree, error) {
 		return nil, err
 	}
 	t := newTree(r, viewDate)
-	g := grower{tree: t, byPath: map[string]*dir{}}
+	g := grower{tree: t, made: map[entryIn]*dir{}}
 	for _, folder := range folders {
-		g.number = func(depth int) (int64, error) {
+		g.number = func(in *dir, depth int) (int64, error) {
 			if depth == len(folder.Path) {
 				return folder.Dir, nil
 			}
-			id, ok, err := u.index.DirID(folder.Path[:depth])
+			id, ok, err := u.index.DirIn(in.id, folder.Path[depth-1])
 			if err == nil && !ok {
 				err = fmt.Errorf("the index has no directory %s", strings.Join(folder.Path[:depth], "/"))
 			}
@@ -114,24 +114,29 @@ func (f *FS) names(path []string) []string {
 // grower makes the directories of a tree.
 type grower struct {
 	tree   *tree
-	byPath map[string]*dir
-	number func(depth int) (int64, error) // gives a directory its number, so far down the path
+	made   map[entryIn]*dir
+	number func(in *dir, depth int) (int64, error) // gives a directory its number, so far down the path
+}
+
+// entryIn is where a directory is.
+type entryIn struct {
+	in   *dir
+	name string
 }
 
 // dir returns the directory of a path, and makes it and those on the way to it.
 func (g *grower) dir(path []string) (*dir, error) {
 	at := g.tree.dirs[0]
 	for i, name := range path {
-		whole := strings.Join(path[:i+1], "/")
-		d := g.byPath[whole]
+		d := g.made[entryIn{at, name}]
 		if d == nil {
-			id, err := g.number(i + 1)
+			id, err := g.number(at, i+1)
 			if err != nil {
 				return nil, err
 			}
 			d = &dir{id: id, parent: at, name: name}
 			at.children = append(at.children, d)
-			g.tree.dirs[id], g.byPath[whole] = d, d
+			g.tree.dirs[id], g.made[entryIn{at, name}] = d, d
 		}
 		at = d
 	}

@@ -50,7 +50,7 @@ func (f *FS) viewTree(u *user, r index.Run, v view) (*tree, error) {
 			return nil, err
 		}
 	}
-	g := grower{tree: t, byPath: map[string]*dir{}, number: func(int) (int64, error) { return int64(len(t.dirs)), nil }}
+	g := grower{tree: t, made: map[entryIn]*dir{}, number: func(*dir, int) (int64, error) { return int64(len(t.dirs)), nil }}
 	for i := range folders {
 		folder := &folders[i]
 		t.past.folders[folder.ID] = folder

@@ -194,7 +194,7 @@ func (b *batch) loadLives(f *folder) ([]life, error) {
 	}
 	var lives []life
 	err := b.db.query(func(r *row) error {
-		l := life{uid: uint32(r.int(0)), first: r.int(1), expunged: r.int(2) != 0, date: r.int(3), size: r.int(5), missing: r.int(6) != 0}
+		l := life{uid: r.uid(0), first: r.nat(1), expunged: r.int(2) != 0, date: r.int(3), size: r.nat(5), missing: r.int(6) != 0}
 		if !r.null(4) {
 			copy(l.guid[:], r.blob(4))
 		}

@@ -1,6 +1,8 @@
 package index
 
 import (
+	"fmt"
+
 	"backupfs/archive"
 	"backupfs/cyrus"
 )
@@ -273,7 +275,12 @@ func (b *batch) endNames(inferred bool) error {
 	return nil
 }
 
-// name sets the folder of a name, or ends it (nil).
+// maxLevels of a path are more than the 490 bytes give room for that a server takes for a name. Each is a row of the index, and a directory of the mount.
+//
+// cyrus: imap/mboxname.h MAX_MAILBOX_NAME
+const maxLevels = 512
+
+// name sets the folder of a name, or ends it (nil). One that is too deep is noted.
 func (b *batch) name(archived string, f *folder) error {
 	var now int64
 	if _, err := b.db.one(func(r *row) { now = r.int(0) },
@@ -286,7 +293,11 @@ func (b *batch) name(archived string, f *folder) error {
 	if _, err := b.db.exec("UPDATE names SET last = ? WHERE archived = ? AND last = ?", b.run-1, archived, open); err != nil || f == nil {
 		return err
 	}
-	dir, err := b.dir(cyrus.TreePath(archived))
+	path := cyrus.TreePath(archived)
+	if len(path) > maxLevels {
+		return b.problem("imap/", fmt.Sprintf("%.100q… has %d levels: no server has a folder so deep", archived, len(path)))
+	}
+	dir, err := b.dir(path)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -136,7 +137,22 @@ type row struct {
 
 func (r *row) null(i int) bool { return r.values[i] == nil }
 
-func (r *row) int(i int) int64   { return value[int64](r, i) }
+func (r *row) int(i int) int64 { return value[int64](r, i) }
+
+// nat is an offset, a size, a row or a run: none of an archive is negative, or so large that a sum of two overflows.
+func (r *row) nat(i int) int64 {
+	n := r.int(i)
+	r.bad = r.bad || n < 0 || n > math.MaxInt64/2
+	return n
+}
+
+// uid is one of a message.
+func (r *row) uid(i int) uint32 {
+	n := r.int(i)
+	r.bad = r.bad || n < 0 || n > math.MaxUint32
+	return uint32(n)
+}
+
 func (r *row) text(i int) string { return value[string](r, i) }
 func (r *row) blob(i int) []byte { return value[[]byte](r, i) }
 

@@ -25,7 +25,7 @@ type Dir struct {
 func (ix *Index) Folders(run int) ([]Folder, error) {
 	var folders []Folder
 	err := ix.query(func(r *row) error {
-		f := Folder{ID: r.int(0), Dir: r.int(1), UniqueID: r.text(2), Archived: r.text(3)}
+		f := Folder{ID: r.nat(0), Dir: r.nat(1), UniqueID: r.text(2), Archived: r.text(3)}
 		f.Path = cyrus.TreePath(f.Archived)
 		folders = append(folders, f)
 		return nil
@@ -38,21 +38,15 @@ func (ix *Index) Folders(run int) ([]Folder, error) {
 	return folders, nil
 }
 
-// DirID returns the directory of a path in any date, ok false if there never was one.
-func (ix *Index) DirID(path []string) (id int64, ok bool, err error) {
-	ok = len(path) > 0
-	for _, name := range path {
-		if ok, err = ix.one(func(r *row) { id = r.int(0) },
-			"SELECT id FROM dirs WHERE parent = ? AND name = ?", id, name); !ok || err != nil {
-			return 0, false, err
-		}
-	}
-	return id, ok, nil
+// DirIn returns the directory of a name in another, 0 being the top, in any date; ok false if there never was one.
+func (ix *Index) DirIn(parent int64, name string) (id int64, ok bool, err error) {
+	ok, err = ix.one(func(r *row) { id = r.nat(0) }, "SELECT id FROM dirs WHERE parent = ? AND name = ?", parent, name)
+	return id, ok, err
 }
 
 // Dir returns a directory by its row, ok false if there is none.
 func (ix *Index) Dir(id int64) (d Dir, ok bool, err error) {
-	ok, err = ix.one(func(r *row) { d = Dir{r.int(0), r.int(1), r.text(2)} },
+	ok, err = ix.one(func(r *row) { d = Dir{r.nat(0), r.nat(1), r.text(2)} },
 		"SELECT id, parent, name FROM dirs WHERE id = ?", id)
 	return d, ok, err
 }

@@ -34,7 +34,7 @@ func (ix *Index) Lost() ([]Holder, error) {
 
 func (ix *Index) holders(query string, args ...driver.Value) (holders []Holder, err error) {
 	err = ix.query(func(r *row) error {
-		h := Holder{Folder: r.int(0), UID: uint32(r.int(1)), Name: r.text(2), First: int(r.int(3)), Last: int(r.int(4)), Tar: r.int(6)}
+		h := Holder{Folder: r.nat(0), UID: r.uid(1), Name: r.text(2), First: int(r.nat(3)), Last: int(r.nat(4)), Tar: r.int(6)}
 		if !r.null(5) {
 			copy(h.SHA1[:], r.blob(5))
 		}

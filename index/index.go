@@ -210,7 +210,7 @@ func (ix *Index) Status() (Status, error) {
 func (d *db) status() (s Status, err error) {
 	ok, err := d.one(func(r *row) {
 		s = Status{Archive: r.text(0), ID: uint32(r.int(1)), Runs: int(r.int(4)),
-			End: archive.Position{File: r.int(2), Tar: r.int(3)}}
+			End: archive.Position{File: r.nat(2), Tar: r.nat(3)}}
 	}, "SELECT archive, id, end_file, end_tar, (SELECT count(*) FROM runs) FROM status")
 	if err == nil && !ok {
 		err = fmt.Errorf("%s: %w: it has no status", d.path, ErrNone)

@@ -18,7 +18,7 @@ type Name struct {
 // Names returns all names that folders had up to a run, and how long up to then, in the order in which they were given.
 func (ix *Index) Names(run int) (names []Name, err error) {
 	err = ix.query(func(r *row) error {
-		n := Name{Folder: r.int(0), UniqueID: r.text(1), Archived: r.text(2), First: int(r.int(3)), Last: int(r.int(4))}
+		n := Name{Folder: r.nat(0), UniqueID: r.text(1), Archived: r.text(2), First: int(r.nat(3)), Last: int(r.nat(4))}
 		n.Path = cyrus.TreePath(n.Archived)
 		names = append(names, n)
 		return nil
@@ -40,7 +40,7 @@ const selectLife = "SELECT " + messageColumns + `, m.folder, m.first, (SELECT ma
 	FROM ` + messageTables
 
 func scanLife(r *row) Life {
-	return Life{scanMessage(r), r.int(messageWidth), int(r.int(messageWidth + 1)), int(r.int(messageWidth + 2))}
+	return Life{scanMessage(r), r.nat(messageWidth), int(r.nat(messageWidth + 1)), int(r.nat(messageWidth + 2))}
 }
 
 // Lives yields the lives that the messages of a folder with UIDs from to to had up to a run, and how long up to then, by UID and run;

@@ -30,7 +30,7 @@ const (
 
 // scanMessage takes messageColumns.
 func scanMessage(r *row) Message {
-	m := Message{ID: r.int(0), UID: uint32(r.int(1)), InternalDate: r.int(2), Expunged: r.int(3) != 0, Missing: r.int(4) != 0, File: r.int(5)}
+	m := Message{ID: r.nat(0), UID: r.uid(1), InternalDate: r.int(2), Expunged: r.int(3) != 0, Missing: r.int(4) != 0, File: r.nat(5)}
 	m.setFile(r, 6)
 	m.Lost = m.Tar < 0 && !m.Missing
 	return m
@@ -46,9 +46,9 @@ func (m *Message) setFile(r *row, i int) {
 
 // setPlace takes size, tar, mtime of a file, from column i on.
 func (m *Message) setPlace(r *row, i int) {
-	m.Size, m.Tar, m.FileMtime = r.int(i), -1, r.int(i+2)
+	m.Size, m.Tar, m.FileMtime = r.nat(i), -1, r.int(i+2)
 	if !r.null(i + 1) {
-		m.Tar = r.int(i + 1)
+		m.Tar = r.nat(i + 1)
 	}
 }
 
@@ -62,7 +62,7 @@ func (ix *Index) EachMessage(folder int64, run int, f func(Message) error) error
 	for n := chunk; n == chunk; {
 		n = 0
 		err := ix.query(func(r *row) error {
-			m := Message{ID: r.int(0), UID: uint32(r.int(1)), InternalDate: r.int(2), Expunged: r.int(3) != 0, Missing: r.int(4) != 0}
+			m := Message{ID: r.nat(0), UID: r.uid(1), InternalDate: r.int(2), Expunged: r.int(3) != 0, Missing: r.int(4) != 0}
 			m.setPlace(r, 5)
 			m.Lost = m.Tar < 0 && !m.Missing
 			after, n = int64(m.UID), n+1
@@ -118,7 +118,7 @@ func (ix *Index) Message(folder int64, run int, uid uint32) (m Message, ok bool,
 
 // MessageByID returns a message, and the row of its folder, by its row.
 func (ix *Index) MessageByID(id int64) (m Message, folder int64, ok bool, err error) {
-	ok, err = ix.one(func(r *row) { m, folder = scanMessage(r), r.int(messageWidth) },
+	ok, err = ix.one(func(r *row) { m, folder = scanMessage(r), r.nat(messageWidth) },
 		"SELECT "+messageColumns+", m.folder FROM "+messageTables+"WHERE m.id = ?", id)
 	return m, folder, ok, err
 }
@@ -135,7 +135,7 @@ type Stretch struct{ Tar, Size int64 }
 // FilesFrom returns the first n messages whose bytes stand at a tar offset or behind it, in the order of the archive.
 func (ix *Index) FilesFrom(tar int64, n int) (files []Stretch, err error) {
 	err = ix.query(func(r *row) error {
-		files = append(files, Stretch{r.int(0), r.int(1)})
+		files = append(files, Stretch{r.nat(0), r.nat(1)})
 		return nil
 	}, "SELECT tar, size FROM files WHERE tar >= ? ORDER BY tar LIMIT ?", tar, int64(n))
 	return files, err

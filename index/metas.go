@@ -21,7 +21,7 @@ const metaColumns = "SELECT name, sha1, size, mtime, tar, first"
 
 // scanMeta takes metaColumns.
 func scanMeta(r *row) Meta {
-	m := Meta{Name: r.text(0), Size: r.int(2), Mtime: r.int(3), Tar: r.int(4), First: int(r.int(5))}
+	m := Meta{Name: r.text(0), Size: r.nat(2), Mtime: r.int(3), Tar: r.nat(4), First: int(r.nat(5))}
 	copy(m.SHA1[:], r.blob(1))
 	return m
 }
@@ -69,7 +69,7 @@ const memberColumns = "SELECT tar, file, filesize, tarsize, first, flags, (SELEC
 
 func scanMember(r *row) archive.Member {
 	flags := r.int(5)
-	m := archive.Member{Position: archive.Position{Tar: r.int(0), File: r.int(1)}, FileSize: r.int(2), TarSize: r.int(3),
+	m := archive.Member{Position: archive.Position{Tar: r.nat(0), File: r.nat(1)}, FileSize: r.nat(2), TarSize: r.nat(3),
 		First: uint32(r.int(4)), Marker: flags&flagMarker != 0, Foreign: flags&flagForeign != 0}
 	if !m.Foreign {
 		m.ID = uint32(r.int(6))

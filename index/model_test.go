@@ -55,7 +55,13 @@ func (m model) compareRun(t testing.TB, ix *index.Index, a *archive.Archive, run
 			t.Fatalf("run %d: folders %+v lack %+v", run, folders, want)
 		}
 		f := folders[i]
-		if dir, ok, err := ix.DirID(f.Path); dir != f.Dir || !ok || err != nil {
+		dir, ok, err := int64(0), true, error(nil)
+		for _, name := range f.Path {
+			if ok && err == nil {
+				dir, ok, err = ix.DirIn(dir, name)
+			}
+		}
+		if dir != f.Dir || !ok || err != nil {
 			t.Errorf("%q is directory %d, %v, %v, not %d", f.Path, dir, ok, err, f.Dir)
 		}
 		m.compareMessages(t, ix, a, run, f, want, s.GUIDs[f.UniqueID], lives)

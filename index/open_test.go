@@ -72,6 +72,16 @@ func TestUnusable(t *testing.T) {
 		"text":           func(t *testing.T, path string) { mustWrite(t, path, []byte(strings.Repeat("no index\n", 1000))) },
 		"another schema": func(t *testing.T, path string) { mustTamper(t, path, "PRAGMA user_version = 99") },
 		"another's":      func(t *testing.T, path string) { mustTamper(t, path, "PRAGMA application_id = 1") },
+		"with a trigger": func(t *testing.T, path string) {
+			mustTamper(t, path, "CREATE TRIGGER mine AFTER INSERT ON runs BEGIN DELETE FROM messages; END")
+		},
+		"a view for a table": func(t *testing.T, path string) { // to read it would take for ever
+			mustTamper(t, path, "DROP TABLE members; CREATE VIEW members AS WITH RECURSIVE n(tar) AS (SELECT 1 UNION ALL SELECT tar FROM n) SELECT * FROM n")
+		},
+		"a column more":   func(t *testing.T, path string) { mustTamper(t, path, "ALTER TABLE members ADD COLUMN mine") },
+		"a table more":    func(t *testing.T, path string) { mustTamper(t, path, "CREATE TABLE mine (x)") },
+		"a table less":    func(t *testing.T, path string) { mustTamper(t, path, "DROP TABLE problems") },
+		"an index of its": func(t *testing.T, path string) { mustTamper(t, path, "CREATE INDEX mine ON runs (abs(run))") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := indextest.Store(t)

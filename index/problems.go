@@ -10,7 +10,7 @@ type Problem struct {
 // Problems returns all, in the order of the archive.
 func (ix *Index) Problems() (problems []Problem, err error) {
 	err = ix.query(func(r *row) error {
-		problems = append(problems, Problem{Run: int(r.int(0)), Entry: r.text(1), Text: r.text(2)})
+		problems = append(problems, Problem{Run: int(r.nat(0)), Entry: r.text(1), Text: r.text(2)})
 		return nil
 	}, "SELECT run, entry, text FROM problems ORDER BY id")
 	return problems, err

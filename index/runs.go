@@ -36,10 +36,10 @@ const runColumns = `SELECT run, format, begun, ended, user, source, inferred, st
 	folders, messages, bytes, new_messages, new_bytes, skipped, missing, mismatched, lost, digest, clock FROM runs`
 
 func scanRun(r *row) (run archive.Run, err error) {
-	run.Run, run.Format = int(r.int(0)), int(r.int(1))
+	run.Run, run.Format = int(r.nat(0)), int(r.nat(1))
 	run.Begun, run.Ended = time.Unix(r.int(2), 0).UTC(), time.Unix(r.int(3), 0).UTC()
 	run.User, run.Source, run.Inferred = r.text(4), r.text(5), r.int(6) != 0
-	run.Start, run.Offset, run.End = r.int(7), r.int(8), archive.Position{File: r.int(9), Tar: r.int(10)}
+	run.Start, run.Offset, run.End = r.nat(7), r.nat(8), archive.Position{File: r.nat(9), Tar: r.nat(10)}
 	run.Folders, run.Messages, run.Bytes = int(r.int(11)), int(r.int(12)), r.int(13)
 	run.NewMessages, run.NewBytes = int(r.int(14)), r.int(15)
 	run.Missing, run.Mismatched, run.Lost, run.Digest = int(r.int(17)), int(r.int(18)), int(r.int(19)), r.text(20)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math"
+	"strings"
 )
 
 // schemaVersion of the sqlite file; another one means: rebuild. It is drawn from the schema itself, so that nobody can change
@@ -122,5 +123,23 @@ func (d *db) ident() error {
 	case version != schemaVersion:
 		return fmt.Errorf("%s: %w: it has schema %d, not %d", d.path, ErrNone, version, schemaVersion)
 	}
-	return nil
+	return d.onlyTables()
+}
+
+// onlyTables returns ErrNone unless the file has the tables of the schema, to the letter, and nothing else: a view in the place of a table, or a
+// trigger, would have whoever reads or writes the index do what somebody wrote there.
+func (d *db) onlyTables() error {
+	want := strings.Split(strings.TrimSpace(schema), ";\n")
+	want = want[:len(want)-1] // a row, not a table
+	err := d.query(func(r *row) error {
+		if len(want) == 0 || r.text(0) != want[0] {
+			return fmt.Errorf("%s: %w: it has other tables", d.path, ErrNone)
+		}
+		want = want[1:]
+		return nil
+	}, "SELECT coalesce(sql, type) FROM sqlite_schema WHERE type <> 'index' OR sql IS NOT NULL ORDER BY rowid")
+	if err == nil && len(want) > 0 {
+		err = fmt.Errorf("%s: %w: it lacks tables", d.path, ErrNone)
+	}
+	return err
 }

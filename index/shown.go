@@ -97,20 +97,15 @@ type Bytes struct {
 
 // Dead is what of the archive none of the runs needs, which rise.
 func (ix *Index) Dead(runs []int) (dead Bytes, err error) {
-	var last int64
-	_, err = ix.one(func(r *row) { last = r.int(0) }, "SELECT coalesce(max(id), 0) FROM files")
-	if err != nil {
-		return dead, err
-	}
-	needed := make([]bool, last+1)
+	needed := rowSet{}
 	folders, err := ix.shownFolders(runs)
 	if err != nil {
 		return dead, err
 	}
 	for _, f := range folders {
 		err := ix.query(func(r *row) error {
-			if id := r.int(2); !needed[id] {
-				needed[id] = f.shows(runs, r)
+			if id := r.int(2); !needed.has(id) && f.shows(runs, r) {
+				needed.add(id)
 			}
 			return nil
 		}, "SELECT first, last, file FROM messages WHERE folder = ?", f.id)
@@ -119,10 +114,10 @@ func (ix *Index) Dead(runs []int) (dead Bytes, err error) {
 		}
 	}
 	err = ix.query(func(r *row) error {
-		if !needed[r.int(0)] {
+		if !needed.has(r.int(0)) {
 			dead.Messages++
-			dead.Size += r.int(1)
-			dead.Tar += entryTar(r.int(1))
+			dead.Size += r.nat(1)
+			dead.Tar += entryTar(r.nat(1))
 		}
 		return nil
 	}, "SELECT id, size FROM files WHERE tar IS NOT NULL")
@@ -131,7 +126,7 @@ func (ix *Index) Dead(runs []int) (dead Bytes, err error) {
 	}
 	err = ix.query(func(r *row) error {
 		if !folders[r.text(3)].shows(runs, r) {
-			dead.Tar += entryTar(r.int(2))
+			dead.Tar += entryTar(r.nat(2))
 		}
 		return nil
 	}, "SELECT m.first, m.last, m.size, coalesce(f.uniqueid, '') FROM metas m LEFT JOIN folders f ON f.id = m.folder")
@@ -146,6 +141,12 @@ func (ix *Index) Dead(runs []int) (dead Bytes, err error) {
 	}, "SELECT run, end_tar - marker FROM runs")
 	return dead, err
 }
+
+// rowSet are rows of a table, which lie close together: a bit each, in words by what they begin with.
+type rowSet map[int64]uint64
+
+func (s rowSet) has(id int64) bool { return s[id>>6]>>(id&63)&1 != 0 }
+func (s rowSet) add(id int64)      { s[id>>6] |= 1 << (id & 63) }
 
 // shows says whether runs show of the folder what a row is about, which begins with a life's first run and its last.
 func (f shownFolder) shows(runs []int, r *row) bool {

@@ -26,7 +26,9 @@ func (ix *Index) States() (map[string]State, error) {
 	}
 	err = ix.query(func(r *row) error {
 		s := byID[r.int(0)]
-		s.Names = append(s.Names, r.text(1))
+		if r.bad = r.bad || s == nil; !r.bad {
+			s.Names = append(s.Names, r.text(1))
+		}
 		return nil
 	}, "SELECT folder, archived FROM names WHERE last = ? ORDER BY archived", open)
 	if err != nil {
@@ -34,7 +36,10 @@ func (ix *Index) States() (map[string]State, error) {
 	}
 	err = ix.query(func(r *row) error {
 		m := scanMeta(r)
-		byID[r.int(6)].Metas[m.Name] = m
+		s := byID[r.int(6)]
+		if r.bad = r.bad || s == nil; !r.bad {
+			s.Metas[m.Name] = m
+		}
 		return nil
 	}, metaColumns+", folder FROM metas WHERE folder > 0 AND last = ?", open)
 	if err != nil {

@@ -24,7 +24,7 @@ type Stored struct {
 // StoredIn returns what has bytes in [from, to) of the tar stream, in its order.
 func (ix *Index) StoredIn(from, to int64) (stored []Stored, err error) {
 	err = ix.query(func(r *row) error {
-		s := Stored{Folder: r.int(1), File: r.text(2), Tar: r.int(4), Size: r.int(5), Mtime: r.int(6)}
+		s := Stored{Folder: r.nat(1), File: r.text(2), Tar: r.nat(4), Size: r.nat(5), Mtime: r.int(6)}
 		copy(s.SHA1[:], r.blob(3))
 		switch {
 		case s.File == "":
@@ -45,7 +45,7 @@ func (ix *Index) StoredIn(from, to int64) (stored []Stored, err error) {
 
 // TarAt returns where in the tar the member stands that begins at a file offset, ok false if none is known to.
 func (ix *Index) TarAt(file int64) (tar int64, ok bool, err error) {
-	ok, err = ix.one(func(r *row) { tar = r.int(0) }, "SELECT tar FROM members WHERE file = ?", file)
+	ok, err = ix.one(func(r *row) { tar = r.nat(0) }, "SELECT tar FROM members WHERE file = ?", file)
 	return tar, ok, err
 }
 
