@@ -187,6 +187,28 @@ func (m *Message) copyTo(w io.Writer) error {
 	return m.check(cyrus.GUID(sum.Sum(nil)))
 }
 
+// pieces hands over the message's bytes piece by piece, the last one only if all are what they should be.
+func (m *Message) pieces(to func([]byte) error) error {
+	sum, body := sha1.New(), io.NewSectionReader(m.Body, 0, int64(m.Record.Size))
+	for left := int64(m.Record.Size); ; {
+		p := m.buffer[:min(int64(len(m.buffer)), left)]
+		if _, err := io.ReadFull(body, p); err != nil {
+			return err
+		}
+		sum.Write(p)
+		if left -= int64(len(p)); left > 0 {
+			if err := to(p); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := m.check(cyrus.GUID(sum.Sum(nil))); err != nil {
+			return err
+		}
+		return to(p)
+	}
+}
+
 // read fills p with the message's bytes, as many as there are, and says whether they are what they should be.
 func (m *Message) read(p []byte) error {
 	if _, err := io.ReadFull(io.NewSectionReader(m.Body, 0, int64(len(p))), p); err != nil {

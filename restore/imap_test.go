@@ -6,8 +6,10 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"log"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -17,11 +19,14 @@ import (
 	"testing"
 
 	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapclient"
 	"github.com/emersion/go-imap/v2/imapserver"
 	"github.com/emersion/go-imap/v2/imapserver/imapmemserver"
 	"golang.org/x/sync/errgroup"
 
+	"backupfs/archive"
 	"backupfs/cyrus"
+	"backupfs/index"
 	"backupfs/index/indextest"
 	"backupfs/internal/mtls"
 	"backupfs/internal/store"
@@ -33,6 +38,7 @@ type imapServer struct {
 	caps     imap.CapSet
 	security restore.Security
 	tls      *tls.Config
+	whole    bool // it takes whole messages only, as servers do that are in use
 }
 
 // start returns where it listens, and what it hears.
@@ -47,7 +53,11 @@ func (s imapServer) start(t *testing.T) (address string, heard *hearing) {
 	heard = new(hearing)
 	server := imapserver.New(&imapserver.Options{
 		NewSession: func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-			return users.NewSession(), nil, nil
+			session := users.NewSession()
+			if s.whole {
+				session = wholeSession{session}
+			}
+			return session, nil, nil
 		},
 		Caps: s.caps, TLSConfig: s.tls, InsecureAuth: s.security == restore.Plain, Logger: log.New(io.Discard, "", 0), DebugWriter: heard,
 	})
@@ -67,6 +77,20 @@ func (s imapServer) start(t *testing.T) (address string, heard *hearing) {
 	})
 	return address, heard
 }
+
+// wholeSession refuses a message whose connection ended before it did.
+type wholeSession struct{ imapserver.Session }
+
+func (s wholeSession) Append(mailbox string, r imap.LiteralReader, o *imap.AppendOptions) (*imap.AppendData, error) {
+	size := r.Size()
+	b, err := io.ReadAll(r)
+	if err != nil || int64(len(b)) != size {
+		return nil, fmt.Errorf("%d of %d bytes came: %w", len(b), size, io.ErrUnexpectedEOF)
+	}
+	return s.Session.Append(mailbox, literal{bytes.NewReader(b)}, o)
+}
+
+type literal struct{ *bytes.Reader }
 
 // hearing is what a server was told, by all connections.
 type hearing struct {
@@ -212,5 +236,92 @@ func TestIMAPRefused(t *testing.T) {
 	cancel()
 	if _, err := restore.OpenIMAP(ctx, restore.Server{Address: "127.0.0.1:1", Security: restore.Plain}, ""); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
+	}
+}
+
+// TestIMAPDamaged: of a message that proves damaged when a part of it was sent, nothing is in the folder, and all others are.
+func TestIMAPDamaged(t *testing.T) {
+	u := store.User{Name: "brong", Dir: t.TempDir()}
+	folder := indextest.Folder{UniqueID: "inbox-id", Name: "INBOX"}
+	random := rand.New(rand.NewPCG(1, 2))
+	for uid, size := range []int{100, 1 << 20, 200, 1 << 20, 1 << 20, 300} {
+		body := make([]byte, size)
+		for i := range body {
+			body[i] = byte('a' + random.IntN(26))
+		}
+		folder.Messages = append(folder.Messages, indextest.Message{UID: uint32(uid + 1), Body: string(body), Date: 1254000000})
+	}
+	path := indextest.Archive(t, u.Dir, indextest.Run{Begun: day1, Folders: []indextest.Folder{folder}})
+	// The last byte of one is wrong, under a right CRC.
+	spoil(t, u, path, 4, func(b []byte, m index.Message, find func(int64) archive.Member) []byte {
+		last := find(m.Tar + m.Size - 1)
+		return indextest.Reworked(t, b, last, func(tar []byte) { tar[m.Tar+m.Size-1-last.Tar] ^= 1 })
+	})
+	if err := errors.Join(os.Remove(u.Index()), index.Rebuild(t.Context(), path, u.Index(), nil)); err != nil {
+		t.Fatal(err)
+	}
+	// Another cannot be read on.
+	spoil(t, u, path, 2, func(b []byte, m index.Message, find func(int64) archive.Member) []byte {
+		middle := find(m.Tar + m.Size/2)
+		clear(b[middle.File+archive.MemberHeaderSize : middle.End().File])
+		return b
+	})
+	d, err := restore.Open(t.Context(), u, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	address, heard := imapServer{security: restore.Plain, whole: true}.start(t)
+	to := restore.Server{Address: address, Security: restore.Plain, Login: "brong", User: "brong", Password: "open-sesame"}
+	result, err := restore.Run(t.Context(), d, &restore.Selection{}, mustIMAP(t, to, ""), restore.Options{})
+	if err != nil || len(result.Folders) != 1 {
+		t.Fatalf("%+v, %v", result, err)
+	}
+	if r := result.Folders[0]; r.Messages != 4 || r.Err != nil || len(r.Problems) != 2 || !errors.Is(r.Problems[0], archive.ErrDamaged) || !errors.Is(r.Problems[1], archive.ErrDamaged) {
+		t.Errorf("%+v", r)
+	}
+	for _, m := range folder.Messages {
+		if !strings.Contains(heard.String(), m.Body[:100]) {
+			t.Errorf("of message %d nothing was sent", m.UID)
+		}
+	}
+	client, err := imapclient.DialInsecure(address, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if err := client.Login("brong", "open-sesame").Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if box, err := client.Select("INBOX", nil).Wait(); err != nil || box.NumMessages != 4 {
+		t.Errorf("the folder has %+v, %v", box, err)
+	}
+}
+
+// spoil changes the bytes of an archive around a message of its first folder.
+func spoil(t *testing.T, u store.User, path string, uid uint32, change func(b []byte, m index.Message, find func(tar int64) archive.Member) []byte) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ix, err := index.OpenRead(u.Index())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ix.Close()
+	m, ok, err := ix.Message(1, 1, uid)
+	if err != nil || !ok {
+		t.Fatal(ok, err)
+	}
+	b = change(b, m, func(tar int64) archive.Member {
+		member, err := ix.Member(tar)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return member
+	})
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -1,12 +1,12 @@
 package restore
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 
 	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapclient"
 )
 
 // imapPlace is a folder that messages are appended to.
@@ -40,23 +40,27 @@ func (p *imapPlace) make() error {
 
 // Put appends a message. It is there at once, for all to see; what the server will not have is about this message alone.
 func (p *imapPlace) Put(m *Message) error {
-	var body bytes.Buffer // whole, before the server is told of it: what was announced must be sent
-	if err := m.copyTo(&body); err != nil {
+	var cmd *imapclient.AppendCommand
+	var sendErr error
+	err := m.pieces(func(b []byte) error {
+		if cmd == nil { // a small message is known to be right by now
+			cmd, sendErr = p.begin(m)
+		}
+		if sendErr == nil {
+			_, sendErr = cmd.Write(b)
+		}
+		return sendErr
+	})
+	if cmd == nil {
 		return err
 	}
-	if err := p.make(); err != nil {
-		return fmt.Errorf("%w: %s: %w", ErrBroken, p.box.name, err)
+	if sendErr == nil && err != nil {
+		// How long it is was said, and what is right of it was sent: the server must not take what comes next for the rest. Without its connection
+		// it has no message.
+		p.box.session.close()
+		_ = cmd.Close()
+		return err
 	}
-	client, err := p.box.session.open()
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrBroken, err)
-	}
-	options := imap.AppendOptions{Time: m.Date()}
-	for _, flag := range m.Flags {
-		options.Flags = append(options.Flags, imap.Flag(flag))
-	}
-	cmd := client.Append(p.box.name, int64(body.Len()), &options)
-	_, err = body.WriteTo(cmd)
 	closeErr := cmd.Close()
 	answer, waitErr := cmd.Wait()
 	var no *imap.Error
@@ -72,6 +76,22 @@ func (p *imapPlace) Put(m *Message) error {
 		p.uids[m.Record.UID] = uint32(answer.UID)
 	}
 	return nil
+}
+
+// begin tells the server of a message.
+func (p *imapPlace) begin(m *Message) (*imapclient.AppendCommand, error) {
+	if err := p.make(); err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrBroken, p.box.name, err)
+	}
+	client, err := p.box.session.open()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrBroken, err)
+	}
+	options := imap.AppendOptions{Time: m.Date()}
+	for _, flag := range m.Flags {
+		options.Flags = append(options.Flags, imap.Flag(flag))
+	}
+	return client.Append(p.box.name, int64(m.Record.Size), &options), nil
 }
 
 // Commit makes the folder where nothing was put to it.

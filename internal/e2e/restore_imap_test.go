@@ -1,15 +1,22 @@
 package e2e
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"backupfs/archive"
+	"backupfs/index"
 	"backupfs/internal/cyruslab"
+	"backupfs/internal/store"
 )
 
 // TestRestoreIMAP brings lost mail back by IMAP alone, as the administrator for a user, into servers that call folders differently.
@@ -155,5 +162,82 @@ func TestRestoreIMAPRefused(t *testing.T) {
 	o := mustRun(t, 3, "backupd", "restore", "--store", store, user, "--imap", fmt.Sprintf("imap://cyrus@localhost:%d", lab.Port), "--password-file", password)
 	if !strings.Contains(o.stderr, "INBOX: UID 2: ") || !strings.Contains(o.stderr, "INBOX: UID 3: ") || !strings.Contains(o.stdout, "INBOX: 2 messages") {
 		t.Errorf("backupd said\n%s%s", o.stdout, o.stderr)
+	}
+}
+
+// TestRestoreIMAPLarge: a message that is larger than the memory for it comes back whole; of one that proves damaged when a part of it was sent, the
+// server has nothing.
+func TestRestoreIMAPLarge(t *testing.T) {
+	const user, size = "alice", 100 << 20
+	lab := cyruslab.Start(t, cyruslab.Options{Extra: []string{"sasl_pwcheck_method: alwaystrue"}})
+	lab.MustAddUsers(t, user)
+	c := lab.MustLogin(t, user)
+	cyruslab.Must(t, c.Append("INBOX", mail("damaged", 2<<20), when(1)), c.Append("INBOX", mail("large", size), when(2)), c.Append("INBOX", mail("small", 700), when(3)))
+	before, err := lab.Truth(user)
+	cyruslab.Must(t, err)
+	store := filepath.Join(t.TempDir(), "store")
+	mustRun(t, 0, "backupd", "backup", "--store", store, "--imapd-conf", lab.Conf, "--at", days[0]+"T23:55:00Z", user)
+	mustSpoil(t, store, user, 1<<20)
+	_, err = c.Select("INBOX")
+	cyruslab.Must(t, err, c.Expunge("1:3"), c.Unselect())
+	password := filepath.Join(t.TempDir(), "password")
+	cyruslab.Must(t, os.WriteFile(password, []byte("any"), 0o600))
+	o, memory := mustTakeMemory(t, "backupd", "restore", "--store", store, user, "--to", "original", "--imap", fmt.Sprintf("imap://cyrus@localhost:%d", lab.Port), "--password-file", password)
+	if o.code != 5 || !strings.Contains(o.stdout, "INBOX: UID 1: ") || !strings.Contains(o.stdout, "INBOX: 2 messages") {
+		t.Errorf("backupd said, with exit code %d,\n%s", o.code, o.stdout)
+	}
+	if t.Logf("a restore of %d MiB took %d MiB of memory", size>>20, memory>>20); memory == 0 || memory > size*3/4 {
+		t.Errorf("a restore of %d MiB took %d MiB of memory", size>>20, memory>>20)
+	}
+	after, err := lab.Truth(user)
+	cyruslab.Must(t, err)
+	sameMessages(t, "INBOX", before.Users[user].Folders["INBOX"].Messages[1:], after.Users[user].Folders["INBOX"], true)
+}
+
+// mustSpoil damages the member of a user's archive that holds a place in the tar.
+func mustSpoil(t *testing.T, dir, user string, tar int64) {
+	t.Helper()
+	s, err := store.Open(dir)
+	cyruslab.Must(t, err)
+	u, err := s.User(user)
+	cyruslab.Must(t, err)
+	path, err := u.Archive()
+	cyruslab.Must(t, err)
+	ix, err := index.OpenRead(u.Index())
+	cyruslab.Must(t, err)
+	m, err := ix.Member(tar)
+	cyruslab.Must(t, err, ix.Close())
+	b, err := os.ReadFile(path)
+	cyruslab.Must(t, err)
+	clear(b[m.File+archive.MemberHeaderSize : m.End().File])
+	cyruslab.Must(t, os.WriteFile(path, b, 0o600))
+}
+
+// mustTakeMemory runs a program, and returns all that it said, and the most memory that it was seen to take.
+func mustTakeMemory(t *testing.T, name string, args ...string) (o output, most int64) {
+	t.Helper()
+	cmd := exec.Command(filepath.Join(programs, name), args...)
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &said
+	cyruslab.Must(t, cmd.Start())
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	for {
+		status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", cmd.Process.Pid)) // gone when it has ended
+		for line := range strings.Lines(string(status)) {
+			var kib int64
+			if _, err := fmt.Sscanf(line, "VmHWM: %d kB", &kib); err == nil {
+				most = max(most, kib<<10)
+			}
+		}
+		select {
+		case err := <-ended:
+			var exit *exec.ExitError
+			if err != nil && !errors.As(err, &exit) {
+				t.Fatal(err)
+			}
+			return output{stdout: said.String(), code: cmd.ProcessState.ExitCode()}, most
+		case <-time.After(10 * time.Millisecond):
+		}
 	}
 }
