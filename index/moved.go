@@ -79,13 +79,14 @@ func (d *db) findMembers(ctx context.Context, a *archive.Archive, end int64, dig
 		return false, err
 	}
 	b := &batch{db: d}
+	var gaps []archive.Damage
 	for s := a.Scan(archive.Position{}, archive.Position{File: size, Tar: end}, archive.ScanOptions{Resync: true}); ; {
 		if err := ctx.Err(); err != nil {
 			return false, err
 		}
 		e, err := s.Next()
 		if err == io.EOF {
-			return found, nil
+			return found, d.fillGaps(gaps)
 		}
 		if err == nil && e.Kind == archive.EventMember {
 			err = b.member(e.Member)
@@ -93,6 +94,21 @@ func (d *db) findMembers(ctx context.Context, a *archive.Archive, end int64, dig
 		if err != nil {
 			return false, err
 		}
+		if e.Kind == archive.EventDamage && e.Damage.From.Tar < e.Damage.To.Tar {
+			gaps = append(gaps, e.Damage)
+		}
 		found = found || e.Kind == archive.EventRun && e.Run.Digest == digest
 	}
+}
+
+// fillGaps enters members where some stand that nobody could enter: what comes out of the first of each gap can be had all the same.
+func (d *db) fillGaps(gaps []archive.Damage) error {
+	for _, g := range gaps {
+		_, err := d.exec("INSERT OR IGNORE INTO members VALUES (?, ?, ?, ?, ?, 0)", g.From.Tar, g.From.File, g.To.File-g.From.File,
+			min(g.To.Tar-g.From.Tar, archive.MemberSize), int64(archive.NoEntry))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
