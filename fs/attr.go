@@ -77,12 +77,15 @@ func (f *FS) stat(ctx *request, id uint64) (entry, error) {
 // place is where a file's bytes stand in the tar, -1 if they are lost, and its attributes.
 type place struct{ tar, size, mtime int64 }
 
-// place finds a file: in the listing that led to it, or by a question to the index.
+// place finds a file: in the listing or by the lookup that led to it, or by a question to the index.
 func (f *FS) place(u *user, id uint64, n node) (place, error) {
 	if l, i := f.listed(id); l != nil {
 		if tar, ok := l.tar(i); ok {
 			return place{tar, l.files[i].size, l.files[i].mtime}, nil
 		}
+	}
+	if p, ok := f.places.get(id); ok {
+		return p, nil
 	}
 	if n.isRow() {
 		m, _, ok, err := u.index.MessageByID(n.id)

@@ -85,17 +85,14 @@ func (f *FS) lookupDir(u *user, n node, name string) (entry, error) {
 		return f.lookupPast(u, t, d, n.slot, name)
 	}
 	if uid, ok := messageUID(name); ok && d.folder != 0 {
-		m, ok, err := u.index.Message(d.folder, n.run, uid)
-		if err != nil {
-			return entry{}, err
-		}
-		if ok && f.shown(m) {
-			since, err := f.since(u, d.folder, n.run)
-			if err != nil {
-				return entry{}, err
-			}
-			id, err := messageNode(n.slot, m, since)
-			return fileEntry(name, id, m.Size, m.InternalDate), err
+		var e entry
+		err := u.index.Together(func() (err error) {
+			e, err = f.lookupMessage(u, n, d.folder, uid)
+			return err
+		})
+		if err != errNoEntry {
+			e.name = name
+			return e, err
 		}
 	}
 	if d.folder != 0 && metaName(name) {
@@ -110,6 +107,31 @@ func (f *FS) lookupDir(u *user, n node, name string) (entry, error) {
 		return specialEntry(t, n.slot, name)
 	}
 	return entry{}, errNoEntry
+}
+
+// lookupMessage finds a message, and what it takes to read it, which is what most programs do next with one that they did not find in a
+// listing.
+func (f *FS) lookupMessage(u *user, n node, folder int64, uid uint32) (entry, error) {
+	m, ok, err := u.index.Message(folder, n.run, uid)
+	if err != nil {
+		return entry{}, err
+	}
+	if !ok || !f.shown(m) {
+		return entry{}, errNoEntry
+	}
+	since, err := f.since(u, folder, n.run)
+	if err != nil {
+		return entry{}, err
+	}
+	id, err := messageNode(n.slot, m, since)
+	if err != nil {
+		return entry{}, err
+	}
+	f.places.put(id, place{m.Tar, m.Size, m.InternalDate}, 1)
+	if m.Tar >= 0 {
+		_, _ = u.member(m.Tar) // who reads it is told what is wrong
+	}
+	return fileEntry("", id, m.Size, m.InternalDate), nil
 }
 
 func (f *FS) lookupSpecial(u *user, n node, name string) (entry, error) {

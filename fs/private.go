@@ -25,9 +25,12 @@ func (f *FS) openIndex(ctx context.Context, s *slot, a *archive.Archive) (*index
 	if why == nil {
 		var st index.Status
 		var own bool
-		if st, why = ix.Status(); why == nil {
-			own, why = ix.Fits(a)
-		}
+		why = ix.Together(func() (err error) {
+			if st, err = ix.Status(); err == nil {
+				own, err = ix.Fits(a)
+			}
+			return err
+		})
 		if why == nil && own {
 			end, err := a.Complete(st.End)
 			if err != nil {

@@ -54,7 +54,10 @@ func (f *FS) tree(u *user, n node) (*tree, error) {
 	}
 	var t *tree
 	if n.view == viewDate {
-		t, err = f.dateTree(u, r)
+		err = u.index.Together(func() (err error) {
+			t, err = f.dateTree(u, r)
+			return err
+		})
 	} else {
 		t, err = f.viewTree(u, r, n.view)
 	}
