@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"log"
 	"os"
 	"os/exec"
+	"os/signal"
 	"runtime/debug"
 	"strings"
 	"syscall"
@@ -69,11 +71,16 @@ func (m *mount) run(ctx context.Context) (err error) {
 		return err
 	}
 	collectOften()
-	stopProfiling, err := profiling(m.options.profile)
-	if err != nil {
-		return err
+	asked := make(chan os.Signal, 1)
+	signal.Notify(asked, syscall.SIGUSR1)
+	defer signal.Stop(asked)
+	profile := profiler{dir: cmp.Or(m.options.profile, m.options.fs.CacheDir)}
+	if m.options.profile != "" {
+		if err := profile.begin(); err != nil {
+			return err
+		}
 	}
-	defer func() { err = errors.Join(err, stopProfiling()) }()
+	defer func() { err = errors.Join(err, profile.end()) }()
 	f := fs.New(m.options.fs)
 	server, err := fuse.NewServer(f, m.dir, m.fuseOptions())
 	if err != nil {
@@ -89,16 +96,31 @@ func (m *mount) run(ctx context.Context) (err error) {
 	// The kernel's greeting is answered already, so whoever comes is served. fuse.Server.WaitMount would prove it by opening a
 	// file in there: killed in that moment, this process would wait for itself for ever.
 	if err = ready(m.log); err == nil {
-		select {
-		case <-ctx.Done():
-		case <-served:
-		}
+		m.serve(ctx, served, asked, &profile)
 	}
 	if lazy, err2 := m.unmount(server, served); lazy || err2 != nil {
 		// Somebody still has files open there; they see the end of this process as the end of the mount.
 		return errors.Join(err, err2)
 	}
 	return errors.Join(err, group.Wait(), f.Close())
+}
+
+// serve waits until a signal comes or the mount has ended. Whoever wants to know where time goes asks by another signal.
+func (m *mount) serve(ctx context.Context, served <-chan struct{}, asked <-chan os.Signal, p *profiler) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-served:
+			return
+		case <-asked:
+			did, err := p.toggle()
+			if err != nil {
+				did = err.Error()
+			}
+			m.log.Printf("profile: %s", did)
+		}
+	}
 }
 
 // collectOften keeps the memory of inflated members near their bound: as set by default, garbage may take as much again. It costs

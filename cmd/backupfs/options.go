@@ -17,7 +17,7 @@ import (
 type options struct {
 	fs         fs.Options
 	allowOther bool
-	profile    string // folder for profiles, empty: none
+	profile    string // folder for profiles; empty: none, but for who asks
 }
 
 // ignored are words of mount(8) that fstab may have, or that mount adds: they are always so, or mean nothing here.

@@ -41,7 +41,8 @@ Options, as in mount(8), are separated by commas:
   flags            messages have flags, modseq and UID as extended attributes, for "getfattr -d" and "rsync -X"; what was read at one
                    date is then kept for another only as long as the folder was the same
   layout=snapshots  snapshots/DATE/USER instead of USER/DATE, for snapshot tools: of each day the newest run, and no views
-  profile=DIR      write cpu.pprof and heap.pprof there at the end, for "go tool pprof"
+  profile=DIR      write cpu.pprof and heap.pprof there at the end, for "go tool pprof". In any mount SIGUSR1 begins a profile and the
+                   next SIGUSR1 writes it, there or else in cachedir
   uid=, gid=       owner of everything (default: for root the user cyrus, if there is one; else who mounts)
   umask=077        what is taken from the modes 0666 and 0777
   tz=ZONE          time zone of the dates, as Europe/Berlin or Local (default: UTC)
