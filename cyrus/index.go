@@ -92,7 +92,7 @@ func ParseIndex(b []byte) (*Index, error) {
 		return nil, fmt.Errorf("%w: ends at %d, within the header", ErrDamaged, len(b))
 	}
 	version := binary.BigEndian.Uint32(b[versionEnd-4:])
-	l, ok := layouts[version]
+	l, ok := layouts()[version]
 	if !ok {
 		return nil, fmt.Errorf("%w: %d", ErrVersion, version)
 	}
@@ -127,7 +127,7 @@ func ParseIndex(b []byte) (*Index, error) {
 // of the version; other fields are written as they are, and those that the version lacks are left out. A value that its
 // field cannot hold is an error.
 func (ix *Index) Marshal() ([]byte, error) {
-	l, ok := layouts[ix.Version]
+	l, ok := layouts()[ix.Version]
 	if !ok {
 		return nil, fmt.Errorf("%w: %d", ErrVersion, ix.Version)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 const (
@@ -111,9 +112,9 @@ type layout struct {
 	headerCRC, recordCRC   int // offset of the CRC of all bytes before it, -1 if there is none
 }
 
-var layouts = buildLayouts()
-
-func buildLayouts() map[uint32]*layout {
+// layouts are made when the first index is read: a run in which nothing changed reads none, and making them takes longer than much of what else
+// it does.
+var layouts = sync.OnceValue(func() map[uint32]*layout {
 	m := make(map[uint32]*layout)
 	for column, s := range sizes {
 		l := &layout{version: uint32(s.version), headerSize: s.header, recordSize: s.record}
@@ -122,7 +123,7 @@ func buildLayouts() map[uint32]*layout {
 		m[l.version] = l
 	}
 	return m
-}
+})
 
 // ops picks a column. The tables are constants, so a cell that does not parse is a fault of this file.
 func ops[T any](fields []field[T], column int, crcName string) (list []op[T], crc int) {

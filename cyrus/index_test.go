@@ -109,13 +109,13 @@ func TestIndexAgainstPerl(t *testing.T) {
 			if version >= 12 && ix.HeaderFileCRC != crc32.ChecksumIEEE(header) {
 				t.Error("CRC of cyrus.header")
 			}
-			comparePerl(t, "header", asPerl(layouts[version].header, ix), perl.Header)
+			comparePerl(t, "header", asPerl(layouts()[version].header, ix), perl.Header)
 			for n := range ix.Records {
 				r := &ix.Records[n]
 				if !r.CRCOK {
 					t.Errorf("CRC of UID %d", r.UID)
 				}
-				comparePerl(t, fmt.Sprint("UID ", r.UID), asPerl(layouts[version].record, r), perl.Records[n])
+				comparePerl(t, fmt.Sprint("UID ", r.UID), asPerl(layouts()[version].record, r), perl.Records[n])
 			}
 			if !bytes.Equal(mustMarshal(t, ix), file) {
 				t.Error("written back, it is another file")
@@ -202,7 +202,7 @@ func TestIndexAgainstIMAP(t *testing.T) {
 // TestConvert writes the fixture of version 20 in every other version, and looks that what the version has is kept.
 func TestConvert(t *testing.T) {
 	from := mustParse(t, mustFixture(t, "cyrus.index.v20"))
-	for version, l := range layouts {
+	for version, l := range layouts() {
 		to := *from
 		to.Version, to.RecordSize = version, 0
 		b := mustMarshal(t, &to)
@@ -256,7 +256,7 @@ func TestIndexRefuses(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	for version := range layouts {
+	for version := range layouts() {
 		whole := small(version)
 		for n := range whole {
 			if ix, err := ParseIndex(whole[:n]); !errors.Is(err, ErrDamaged) || ix != nil {
@@ -285,7 +285,7 @@ func TestIndexRefuses(t *testing.T) {
 // TestCRC: every byte that a CRC covers is covered, and a wrong CRC does not hide the record.
 func TestCRC(t *testing.T) {
 	whole := mustMarshal(t, &Index{Version: 17, UIDValidity: 9, Records: []Record{{UID: 1}, {UID: 7, Size: 3}}})
-	l := layouts[17]
+	l := layouts()[17]
 	for n := 24; n < len(whole); n++ {
 		b := slices.Clone(whole)
 		b[n] ^= 0x10
@@ -346,7 +346,7 @@ func TestTimes(t *testing.T) {
 
 // FuzzParseIndex: what parses is written back as the same bytes, all but CRCs, what pads and what stands behind the last record.
 func FuzzParseIndex(f *testing.F) {
-	for version := range layouts {
+	for version := range layouts() {
 		r := Record{UID: 3, InternalDate: 1254175711, Size: 9, SystemFlags: FlagExpunged | FlagFlagged, UserFlags: [4]uint32{5}}
 		b, err := (&Index{Version: version, Records: []Record{r, {UID: 4}}}).Marshal()
 		if err != nil {
@@ -364,7 +364,7 @@ func FuzzParseIndex(f *testing.F) {
 			return
 		}
 		out := mustMarshal(t, ix)
-		l := layouts[ix.Version]
+		l := layouts()[ix.Version]
 		sameCells(t, l.header, l.headerCRC, b, out)
 		for n := range ix.Records {
 			at := l.headerSize + n*int(ix.RecordSize)

@@ -10,6 +10,7 @@ import (
 	"html/template"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -80,7 +81,7 @@ func (h *site) page(name string, get func(*http.Request) (any, error)) http.Hand
 			name, data, code = "error", failure, failure.code
 		}
 		var page bytes.Buffer
-		if err := templates.ExecuteTemplate(&page, name, data); err != nil {
+		if err := templates().ExecuteTemplate(&page, name, data); err != nil {
 			h.log.Error("a page cannot be made", "page", name, "error", err)
 			http.Error(w, "this page cannot be made; the log says why", http.StatusInternalServerError)
 			return
@@ -112,20 +113,23 @@ func failed(err error) failure {
 // upper begins a sentence.
 func upper(s string) string { return string(bytes.ToUpper([]byte(s[:1]))) + s[1:] }
 
-var templates = template.Must(template.New("").Funcs(template.FuncMap{
-	"clean": cli.Clean,
-	"count": func(n int) string { return humanize.Comma(int64(n)) },
-	"size":  size[int64],
-	"free":  size[uint64],
-	"stamp": stamp,
-	"iso":   func(t time.Time) string { return t.Format(time.RFC3339) },
-	"ago":   func(t, at time.Time) string { return humanize.RelTime(t, at, "ago", "from now") },
-	"zone":  func(t time.Time) string { return t.Local().Format("MST") },
-	"odd":   func(r index.Run) []string { return cli.Remarks(r.Run) },
-	"rest":  func(n int) int { return max(n-listed, 0) },
+// templates are parsed for the first page: all other commands that are in the program have no use for them.
+var templates = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("").Funcs(template.FuncMap{
+		"clean": cli.Clean,
+		"count": func(n int) string { return humanize.Comma(int64(n)) },
+		"size":  size[int64],
+		"free":  size[uint64],
+		"stamp": stamp,
+		"iso":   func(t time.Time) string { return t.Format(time.RFC3339) },
+		"ago":   func(t, at time.Time) string { return humanize.RelTime(t, at, "ago", "from now") },
+		"zone":  func(t time.Time) string { return t.Local().Format("MST") },
+		"odd":   func(r index.Run) []string { return cli.Remarks(r.Run) },
+		"rest":  func(n int) int { return max(n-listed, 0) },
 
-	"skipped": func(r index.Run) []string { return r.Skipped[:min(len(r.Skipped), named)] },
-}).ParseFS(pages, "pages/*.html"))
+		"skipped": func(r index.Run) []string { return r.Skipped[:min(len(r.Skipped), named)] },
+	}).ParseFS(pages, "pages/*.html"))
+})
 
 func stamp(t time.Time) string { return t.Local().Format("2006-01-02 15:04") }
 
