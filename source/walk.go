@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"backupfs/cyrus"
 )
 
@@ -65,6 +67,7 @@ type spoolWalk struct {
 	byID     map[string]int // index in found
 	noHeader []orphan
 	problems []problem
+	counted  uint64 // device of the partition, if its file system counts the folders in a folder; else 0
 }
 
 // orphan is a folder that should have a cyrus.header.
@@ -82,6 +85,7 @@ type found struct {
 
 // partition collects the mailboxes below root.
 func (w *spoolWalk) partition(ctx context.Context, partition, root string) error {
+	w.counted = countsFolders(root)
 	err := w.dir(ctx, partition, root, ".")
 	if errors.Is(err, fs.ErrNotExist) {
 		err = fmt.Errorf("partition %s: %w", partition, err)
@@ -99,6 +103,10 @@ func (w *spoolWalk) dir(ctx context.Context, partition, root, rel string) error 
 	if _, byID := cyrus.UniqueIDFromPath(rel); byID {
 		w.add(partition, rel, header, true)
 		return nil // without listing its messages
+	}
+	if w.leaf(path) && exists(header) {
+		w.add(partition, rel, header, false)
+		return nil // likewise
 	}
 	names, err := namesIn(path)
 	if err != nil {
@@ -121,6 +129,27 @@ func (w *spoolWalk) dir(ctx context.Context, partition, root, rel string) error 
 		}
 	}
 	return nil
+}
+
+// leaf says that no folder stands in a folder. That it has a header then is all that there is to know of it, however many messages it has.
+func (w *spoolWalk) leaf(path string) bool {
+	var st unix.Stat_t
+	return w.counted != 0 && unix.Lstat(path, &st) == nil && st.Dev == w.counted && st.Nlink == 2
+}
+
+// countsFolders returns the device of a file system where a folder's links are its name, its dot, and the dots of the folders in it. Others
+// have one link for any folder (btrfs), or say what they like (FUSE, NFS).
+func countsFolders(root string) uint64 {
+	var fs unix.Statfs_t
+	var st unix.Stat_t
+	if unix.Statfs(root, &fs) != nil || unix.Lstat(root, &st) != nil {
+		return 0
+	}
+	switch fs.Type {
+	case unix.EXT4_SUPER_MAGIC, unix.XFS_SUPER_MAGIC, unix.TMPFS_MAGIC:
+		return st.Dev
+	}
+	return 0
 }
 
 // namesIn lists what is in a folder, sorted, but for message files: there may be a million.
