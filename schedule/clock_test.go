@@ -79,7 +79,7 @@ func TestClockPutRight(t *testing.T) {
 				if len(runs) < 4 || len(runs) > 6 {
 					t.Errorf("%s: %s has %d runs in four days", c.what, u.Name, len(runs))
 				}
-				if read := f.readAt[u.Name]; !read[len(read)-1].After(since) {
+				if read := f.readAt[u.Name]; len(read) == 0 || !read[len(read)-1].After(since) {
 					t.Errorf("%s: the archive of %s is not read again: %v", c.what, u.Name, read)
 				}
 			}
