@@ -54,7 +54,7 @@ Exit status: 0 if nothing is left to do, 1 if the server's tools failed.`,
 			err := runFinish(cmd.Context(), opts)
 			if err != nil && os.Getenv(finishBehindEnv) != "" {
 				if log, dialed := syslog.New(syslog.LOG_MAIL|syslog.LOG_ERR, "backupd"); dialed == nil {
-					_ = log.Err(opts.user + ": " + err.Error())
+					_ = log.Err(cli.Clean(opts.user + ": " + err.Error()))
 				}
 			}
 			return err

@@ -68,6 +68,7 @@ var terminal = []struct {
 	{"backupd reindex", []printed{{"reindex --store {}/store", []string{text}}, {"reindex --store {}/lost", []string{text}}}},
 	{"backupd compact", []printed{{"compact --store {}/store --keep daily=1 --dry-run", []string{text}}, {"compact --store {}/store --keep daily=1 --dry-run --json", []string{asJSON}},
 		{"compact --store {}/store --keep daily=1", []string{text}}}},
+	{"backupd finish", []printed{{"finish --imapd-conf {}/imap/imapd.conf {user}", nil}, {"finish --imapd-conf {}/imap/imapd.conf {user} {user}", nil}}},
 	{"backupd restore", []printed{
 		{"restore --store {}/store {user} --to dir:{}/dir --dry-run", []string{text}}, {"restore --store {}/store {user} --to dir:{}/dir --dry-run --json", []string{asJSON}},
 		{"restore --store {}/store {user} --to dir:{}/dir", []string{text}}, {"restore --store {}/store {user} --to mbox:{}/mbox", []string{text}},
