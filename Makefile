@@ -3,7 +3,7 @@
 # make demo    three days of a real server's mail, backed up, mounted, searched, restored: under a minute
 # make test    all tests, against a Cyrus server that they start themselves
 # make torture   kills, faults, damage for as long as T says (10m): docs/durability.md
-# make fuzz    each fuzz target for as long as T says (1m)
+# make fuzz    each fuzz target a little, a minute in all; T=10m: each for so long
 # make check   formatting, vet, linters, import arrows, house rules, generated docs
 # make bench   speed and size beside the spool, tar, restic, borg and others (BENCH_MESSAGES=3000 for a quick look)
 # make docs    docs/cli.md from the commands' own help
@@ -56,7 +56,7 @@ torture:
 
 fuzz:
 	@scripts/deps.sh test
-	@scripts/fuzz.sh $(if $(filter command%,$(origin T)),$(T),1m)
+	@scripts/fuzz.sh $(if $(filter command%,$(origin T)),$(T))
 
 check:
 	@scripts/deps.sh build
