@@ -112,7 +112,7 @@ func TestStress(t *testing.T) {
 }
 
 // strange is what a mount may say: it saw an archive before its index.
-var strange = regexp.MustCompile(`(?m)^backupfs: user user\d: the store's index cannot be used .*\n`)
+var strange = regexp.MustCompile(`(?m)^backupfs: user user\d+: the store's index cannot be used .*\n`)
 
 // descriptors counts what a mount has open in a store.
 func descriptors(t *testing.T, m *mounted, root string) (n int) {
