@@ -77,26 +77,19 @@ func (f *FS) stat(ctx *request, id uint64) (entry, error) {
 // place is where a file's bytes stand in the tar, -1 if they are lost, and its attributes.
 type place struct{ tar, size, mtime int64 }
 
-// place finds a file: in the listing or by the lookup that led to it, or by a question to the index.
+// place finds a file: in the listing that led to it, or as a message or meta file.
 func (f *FS) place(u *user, id uint64, n node) (place, error) {
 	if l, i := f.listed(id); l != nil {
 		if tar, ok := l.tar(i); ok {
 			return place{tar, l.files[i].size, l.files[i].mtime}, nil
 		}
 	}
-	if p, ok := f.places.get(id); ok {
-		return p, nil
+	m, ok, err := f.asked(u, id, n)
+	if n.isRow() && err == nil && (!ok || m.Tar < 0 && !m.Lost) {
+		err = errStale
 	}
-	if n.isRow() {
-		m, _, ok, err := u.index.MessageByID(n.id)
-		if err == nil && (!ok || m.Tar < 0 && !m.Lost) {
-			err = errStale
-		}
+	if n.isRow() || ok || err != nil {
 		return place{m.Tar, m.Size, m.InternalDate}, err
-	}
-	m, ok, err := u.index.FileAt(n.id)
-	if err != nil || ok {
-		return place{n.id, m.Size, m.FileMtime}, err
 	}
 	meta, ok, err := u.index.MetaAt(n.id)
 	if err == nil && !ok {

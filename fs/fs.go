@@ -38,7 +38,7 @@ const (
 	maxListed   = 250_000 // messages in all of them, 32 bytes each: 8 MB. A larger folder is kept alone
 	maxStates   = 16      // folders whose flags are in memory …
 	maxFlags    = 250_000 // … and those of how many messages, 16 bytes each: 4 MB
-	maxAsked    = 64      // messages whose attributes were asked for last, and those that were looked up last
+	maxAsked    = 64      // messages that were looked up, or asked about, last
 	maxReported = 1000    // errors that are remembered, so as not to be logged again
 )
 
@@ -60,8 +60,7 @@ type FS struct {
 	trees      *lru[treeKey, *tree]
 	listings   *lru[uint64, *listing]         // by node id
 	flags      *lru[flagsKey, *history.Flags] // by what they are of
-	lastAsked  *lru[uint64, message]          // by node id: of attributes
-	places     *lru[uint64, place]            // by node id: of what was looked up
+	lastAsked  *lru[uint64, message]          // by node id
 	listers    singleflight.Group             // for what two requests would make at once
 	members    *archive.Cache
 	reported   *lru[string, struct{}]
@@ -82,7 +81,6 @@ func New(opts Options) *FS {
 		members:    archive.NewCache(opts.CacheBytes),
 		flags:      newLRU[flagsKey, *history.Flags](maxStates, maxFlags),
 		lastAsked:  newLRU[uint64, message](maxAsked, maxAsked),
-		places:     newLRU[uint64, place](maxAsked, maxAsked),
 		stretches:  newLRU[uint64, *listing](maxStretches, maxStretches),
 		reported:   newLRU[string, struct{}](maxReported, maxReported),
 	}

@@ -128,7 +128,7 @@ func (f *FS) lookupMessage(u *user, n node, folder int64, uid uint32) (entry, er
 		return entry{}, err
 	}
 	if m.Tar >= 0 { // of one that is lost, a later run may bring the bytes
-		f.places.put(id, place{m.Tar, m.Size, m.InternalDate}, 1)
+		f.lastAsked.put(id, message{m, folder}, 1)
 		_, _ = u.member(m.Tar) // who reads it is told what is wrong
 	}
 	return fileEntry("", id, m.Size, m.InternalDate), nil

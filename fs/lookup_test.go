@@ -31,7 +31,7 @@ func TestLookedUp(t *testing.T) {
 			t.Errorf("%q: %v, %q", body, st, got)
 		}
 	}
-	f.places = newLRU[uint64, place](maxAsked, maxAsked)
+	f.lastAsked = newLRU[uint64, message](maxAsked, maxAsked)
 	if _, st := read(f, one, 10, 0); st != fuse.EIO {
 		t.Errorf("the index was not closed: %v", st)
 	}

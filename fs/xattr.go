@@ -131,13 +131,14 @@ func (f *FS) attributesOf(u *user, id uint64, n node) ([]attribute, error) {
 	return attrs, nil
 }
 
-// message is one whose attributes are asked for.
+// message is one that is asked about.
 type message struct {
 	index.Message
 	folder int64 // row, where the node id is a row
 }
 
-// asked returns the message that a node is, ok false if it is another file. Programs ask for each attribute by itself, and first for its length.
+// asked returns the message that a node is, ok false if it is another file. Programs ask for each attribute by itself, and first for its
+// length; and who has looked a message up reads it next.
 func (f *FS) asked(u *user, id uint64, n node) (m message, ok bool, err error) {
 	if m, ok = f.lastAsked.get(id); ok {
 		return m, true, nil
@@ -148,7 +149,7 @@ func (f *FS) asked(u *user, id uint64, n node) (m message, ok bool, err error) {
 		m.Message, ok, err = u.index.FileAt(n.id)
 		m.InternalDate = m.FileMtime
 	}
-	if ok && err == nil {
+	if ok && err == nil && m.Tar >= 0 {
 		f.lastAsked.put(id, m, 1)
 	}
 	return m, ok, err
