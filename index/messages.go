@@ -22,7 +22,9 @@ type Message struct {
 }
 
 const (
-	messageColumns = "m.id, m.uid, m.internaldate, m.expunged, m.missing, m.file, f.sha1, f.size, f.tar, f.mtime"
+	shownColumns   = "m.id, m.uid, m.internaldate, m.expunged, m.missing"
+	placeColumns   = "f.size, f.tar, f.mtime"
+	messageColumns = shownColumns + ", m.file, f.sha1, " + placeColumns
 	messageWidth   = 10 // columns
 	messageTables  = "messages m JOIN files f ON f.id = m.file "
 	selectMessage  = "SELECT " + messageColumns + " FROM " + messageTables
@@ -30,10 +32,16 @@ const (
 
 // scanMessage takes messageColumns.
 func scanMessage(r *row) Message {
-	m := Message{ID: r.nat(0), UID: r.uid(1), InternalDate: r.int(2), Expunged: r.int(3) != 0, Missing: r.int(4) != 0, File: r.nat(5)}
+	m := scanShown(r)
+	m.File = r.nat(5)
 	m.setFile(r, 6)
 	m.Lost = m.Tar < 0 && !m.Missing
 	return m
+}
+
+// scanShown takes shownColumns.
+func scanShown(r *row) Message {
+	return Message{ID: r.nat(0), UID: r.uid(1), InternalDate: r.int(2), Expunged: r.int(3) != 0, Missing: r.int(4) != 0}
 }
 
 // setFile takes sha1, size, tar, mtime of a file, from column i on.
@@ -44,7 +52,7 @@ func (m *Message) setFile(r *row, i int) {
 	m.setPlace(r, i+1)
 }
 
-// setPlace takes size, tar, mtime of a file, from column i on.
+// setPlace takes placeColumns, from column i on.
 func (m *Message) setPlace(r *row, i int) {
 	m.Size, m.Tar, m.FileMtime = r.nat(i), -1, r.int(i+2)
 	if !r.null(i + 1) {
@@ -62,12 +70,12 @@ func (ix *Index) EachMessage(folder int64, run int, f func(Message) error) error
 	for n := chunk; n == chunk; {
 		n = 0
 		err := ix.query(func(r *row) error {
-			m := Message{ID: r.nat(0), UID: r.uid(1), InternalDate: r.int(2), Expunged: r.int(3) != 0, Missing: r.int(4) != 0}
+			m := scanShown(r)
 			m.setPlace(r, 5)
 			m.Lost = m.Tar < 0 && !m.Missing
 			after, n = int64(m.UID), n+1
 			return f(m)
-		}, "SELECT m.id, m.uid, m.internaldate, m.expunged, m.missing, f.size, f.tar, f.mtime FROM "+messageTables+
+		}, "SELECT "+shownColumns+", "+placeColumns+" FROM "+messageTables+
 			"WHERE m.folder = ?1 AND m.uid > ?2 AND m.first <= ?3 AND m.last >= ?3 ORDER BY m.uid LIMIT ?4",
 			folder, after, int64(run), int64(chunk))
 		if err != nil {
