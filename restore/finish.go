@@ -91,18 +91,16 @@ func uncached(ix *cyrus.Index) (n int) {
 // quota. It takes longer than bringing them back did, and may be done twice.
 func (s *Spool) Finish(ctx context.Context) error {
 	s.repack(ctx)
-	for names := range slices.Chunk(s.Unfinished(), 1000) { // the kernel bounds a command line
-		if _, err := s.src.Tool(ctx, "reconstruct", append([]string{"-q"}, names...)...); err != nil {
-			return s.unfinished(err)
-		}
+	if err := s.reconstruct(ctx, s.Unfinished(), "-q"); err != nil {
+		return s.notCached(err)
 	}
 	for _, m := range s.changed { // reconstruct ends with 0 whatever became of it
 		ix, err := s.index(ctx, m)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return s.unfinished(err)
+			return s.notCached(err)
 		}
 		if err == nil && uncached(ix) > 0 {
-			return s.unfinished(fmt.Errorf("reconstruct left messages out of the cache of %s (%d)", s.src.Config().Admin(m.Name), uncached(ix)))
+			return s.notCached(fmt.Errorf("reconstruct left messages out of the cache of %s (%d)", s.src.Config().Admin(m.Name), uncached(ix)))
 		}
 	}
 	// It adds messages to the threads only when they come by IMAP.
@@ -120,7 +118,7 @@ func (s *Spool) Finish(ctx context.Context) error {
 	return nil
 }
 
-func (s *Spool) unfinished(err error) error {
+func (s *Spool) notCached(err error) error {
 	return fmt.Errorf("messages are back, and the server's cache of them is not made (reconstruct %s): %w", strings.Join(s.Unfinished(), " "), err)
 }
 
@@ -133,11 +131,19 @@ func (s *Spool) repack(ctx context.Context) {
 			byVersion[ix.Version] = append(byVersion[ix.Version], s.src.Config().Admin(m.Name))
 		}
 	}
-	for version, all := range byVersion {
-		for names := range slices.Chunk(all, 1000) {
-			_, _ = s.src.Tool(ctx, "reconstruct", append([]string{"-q", "-V", strconv.FormatUint(uint64(version), 10)}, names...)...)
+	for version, names := range byVersion {
+		_ = s.reconstruct(ctx, names, "-q", "-V", strconv.FormatUint(uint64(version), 10))
+	}
+}
+
+// reconstruct calls it for mailboxes.
+func (s *Spool) reconstruct(ctx context.Context, mailboxes []string, options ...string) error {
+	for names := range slices.Chunk(mailboxes, 1000) { // the kernel bounds a command line
+		if _, err := s.src.Tool(ctx, "reconstruct", slices.Concat(options, names)...); err != nil {
+			return err
 		}
 	}
+	return nil
 }
 
 // count sets the user's quota right. reconstruct tells it of bytes, but neither of messages, which it finds counted in the index, nor of folders.
