@@ -15,7 +15,7 @@ type saved struct {
 	a     *archive.Archive
 	known archive.Known
 	cache *archive.Cache
-	tars  map[int64]bool // where it stands
+	tars  map[int64]bool // where what was looked at stands, and whether it is read
 }
 
 func newSaved(a *archive.Archive, ix *index.Index) *saved {
@@ -29,14 +29,15 @@ func (s *saved) look(ctx context.Context, bad stretch) error {
 		return err
 	}
 	for _, c := range contents {
+		if _, ok := s.tars[c.Tar]; ok { // it lies in an earlier stretch, too
+			continue
+		}
 		sum := sha1.New()
 		_, err := io.Copy(sum, s.cache.Section(ctx, s.a, s.known, c.Tar, c.Size))
-		switch {
-		case err == nil:
-			s.tars[c.Tar] = [sha1.Size]byte(sum.Sum(nil)) == c.SHA1
-		case !errors.Is(err, archive.ErrDamaged):
+		if err != nil && !errors.Is(err, archive.ErrDamaged) {
 			return err
 		}
+		s.tars[c.Tar] = err == nil && [sha1.Size]byte(sum.Sum(nil)) == c.SHA1
 	}
 	return nil
 }
