@@ -70,15 +70,7 @@ func TestDamage(t *testing.T) {
 	var runs [][]modelEntry
 	var all []modelEntry
 	for range 3 {
-		var entries []modelEntry
-		for i := range 40 {
-			size := rng.IntN(9000)
-			if i%8 == 0 {
-				size = rng.IntN(3 * MemberSize)
-			}
-			entries = append(entries, file(size, rng.Uint64()))
-		}
-		runs = append(runs, entries)
+		runs = append(runs, files(rng, 40, 8))
 	}
 	path := ours(t, runs...)
 	whole := []byte(mustReadFile(t, path))

@@ -23,6 +23,18 @@ func file(size int, seed uint64) modelEntry {
 	return modelEntry{Entry{Name: "files/" + sum, Linkname: sum, Type: TypeFile, Size: int64(size), Mtime: 1254175711}, b}
 }
 
+// files are n of these, each so-many-th of which is large.
+func files(rng *rand.Rand, n, large int) (entries []modelEntry) {
+	for i := range n {
+		size := rng.IntN(9000)
+		if i%large == 0 {
+			size = rng.IntN(3 * MemberSize)
+		}
+		entries = append(entries, file(size, rng.Uint64()))
+	}
+	return entries
+}
+
 // meta is an entry of a user's or a folder's file.
 func meta(name string, size int, mtime int64) modelEntry {
 	e := file(size, uint64(mtime))

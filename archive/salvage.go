@@ -2,6 +2,7 @@ package archive
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/sha1"
 	"errors"
@@ -71,7 +72,7 @@ func (c *Cache) salvage(ctx context.Context, a *Archive, known Known, m Member, 
 			p.good = append(p.good, span{s.from - m.Tar, s.to - m.Tar})
 		}
 	}
-	slices.SortFunc(p.good, func(a, b span) int { return int(a.from - b.from) })
+	slices.SortFunc(p.good, func(a, b span) int { return cmp.Compare(a.from, b.from) })
 	p.data = tar[:m.TarSize]
 	wrong := int64(0)
 	for _, s := range p.good {

@@ -111,14 +111,7 @@ func (x *indexed) check(t *testing.T, what string, spoilt []byte, cache, most in
 // TestSalvage: whatever happens to an archive, each content is read that still comes out of its members and has its digest; no other byte is.
 func TestSalvage(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
-	var entries []modelEntry
-	for i := range 120 {
-		size := rng.IntN(9000)
-		if i%15 == 0 {
-			size = rng.IntN(3 * MemberSize)
-		}
-		entries = append(entries, file(size, rng.Uint64()))
-	}
+	entries := files(rng, 120, 15)
 	x := mustIndex(t, ours(t, entries[:60], entries[60:]))
 	saved, lost := 0, 0
 	for range 100 {
