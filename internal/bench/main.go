@@ -17,6 +17,8 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+
+	"backupfs/internal/bench/floor"
 )
 
 // bench is one run of the benchmark.
@@ -61,9 +63,15 @@ func main() {
 	flag.StringVar(&o.docs, "docs", "docs/benchmarks.md", "file in which each table must be of this program")
 	flag.BoolVar(&o.million, "million", false, "walk a million files, too")
 	tmp := flag.String("tmp", os.TempDir(), "where everything is made, and removed at the end, if there is no -dir")
-	only := flag.String("only", "", "systems, with commas; spool and backupfs are always among them (default all)")
+	only := flag.String("only", "", "systems, with commas; spool, backupfs and floor are always among them (default all)")
 	do := flag.String("do", "", "parts, with commas: backups, reading, scale, agent, serve, codecs, restore (default all)")
 	flag.Parse()
+	if flag.Arg(0) == "floor" { // as systems.go has it run
+		if err := floor.Serve(flag.Arg(1), flag.Arg(2)); err != nil {
+			log.Fatal("floor: ", err)
+		}
+		return
+	}
 	o.only, o.do = split(*only), split(*do)
 	if err := run(o, *tmp); err != nil {
 		log.Fatal("bench: ", err)
