@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sync"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sync/errgroup"
@@ -49,77 +48,6 @@ func (f *FS) aside(u *user, work func()) (started bool) {
 		f.users.release(u)
 	}
 	return started
-}
-
-// walk is how far a listing is read. The kernel has what it needs of files [0,end), or will ask.
-type walk struct {
-	mu     sync.Mutex
-	last   int   // the file asked for last; -1: none
-	end    int   // behind the window
-	mark   int   // the file in the window that is not handed over; -1: there is no window
-	size   int64 // bytes of the window
-	passed int   // files before it were asked for while the window was being handed over
-	busy   bool  // somebody hands the window over
-	more   bool  // and is to go on with the next
-}
-
-func newWalk() walk { return walk{last: -1, mark: -1} }
-
-// asked notes that the kernel asks for a file; due says that the caller has to hand the next windows over.
-func (w *walk) asked(i int) (due bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	follows := i == w.last+1
-	w.last = i
-	switch {
-	case w.busy:
-		w.passed = max(w.passed, i+1)
-		w.more = w.more || i >= w.mark && i <= w.end
-		return false
-	case w.mark >= 0 && (i == w.mark || i == w.end):
-		w.size = min(2*w.size, maxWindow)
-		w.end = max(w.end, i+1)
-	case follows:
-		w.size, w.end = minWindow, i+1
-	default:
-		return false
-	}
-	w.busy, w.more, w.passed = true, false, 0
-	return true
-}
-
-// next opens the window behind the last one; ok is false if nobody needs it.
-func (w *walk) next(files []file, first bool) (from, to, mark int, ok bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if !first && !w.more || w.end == len(files) {
-		w.busy = false
-		return 0, 0, 0, false
-	}
-	if !first {
-		w.size, w.more = min(2*w.size, maxWindow), false
-	}
-	from = w.end
-	to = from
-	for left := w.size; to < len(files) && left > 0; to++ {
-		left -= files[to].size
-	}
-	w.end, w.mark = to, from+(to-from)/2
-	return from, to, w.mark, true
-}
-
-// skip says that a file is not to be handed over any more: it was asked for meanwhile.
-func (w *walk) skip(i int) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return i < w.passed
-}
-
-// stop ends a walk: the next file that is asked for does not go on with it.
-func (w *walk) stop() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.busy, w.mark, w.last = false, -1, -2
 }
 
 // readAhead is called for each file that the kernel asks for.
@@ -183,6 +111,9 @@ func (f *FS) handOver(u *user, l *listing) {
 		from, to, mark, ok := l.walk.next(l.files, first)
 		if !ok {
 			done = true
+			if size, ok := l.walk.ended(len(l.files)); ok {
+				f.goOn(u, l, size)
+			}
 			return
 		}
 		for i := from; i < to; i++ {
@@ -231,21 +162,57 @@ func (f *FS) inflateAhead(u *user, tar, last int64) (end int64) {
 	return end
 }
 
+// goOn makes ready for a program that goes on to the next folder, when all of one is handed over to it: what that one begins with is
+// inflated, and its first window is as large as the last one here.
+func (f *FS) goOn(u *user, l *listing, size int64) {
+	id, n, ok := f.behind(u, l.node)
+	if !ok {
+		return
+	}
+	next, err := f.listing(u, id, n)
+	if err != nil {
+		return // who goes there is told
+	}
+	next.walk.begin(size)
+	var end int64 // of what is inflated
+	for i := 0; i < len(next.files) && size > 0; i++ {
+		size -= next.files[i].size
+		tar, ok := next.tar(i)
+		if !ok || tar < end {
+			continue
+		}
+		m, err := u.member(tar)
+		if err != nil || f.members.Load(context.Background(), u.archive, u.known, tar) != nil {
+			return
+		}
+		end = m.End().Tar
+	}
+}
+
 // listAhead makes the listing that a walk wants next, while the kernel digests this one.
 func (f *FS) listAhead(u *user, n node) {
-	if n.kind != kindDir || f.ahead.server == nil {
+	if f.ahead.server == nil {
 		return
+	}
+	if id, next, ok := f.behind(u, n); ok {
+		f.aside(u, func() { _, _ = f.listing(u, id, next) })
+	}
+}
+
+// behind is the directory that a walk of a date comes to behind another.
+func (f *FS) behind(u *user, n node) (id uint64, next node, ok bool) {
+	if n.kind != kindDir {
+		return 0, node{}, false
 	}
 	t, err := f.tree(u, n)
 	if err != nil {
-		return
+		return 0, node{}, false
 	}
 	d := t.after(n.id)
 	if d == nil {
-		return
+		return 0, node{}, false
 	}
 	n.id = d.id
-	if id, ok := n.encode(); ok {
-		f.aside(u, func() { _, _ = f.listing(u, id, n) })
-	}
+	id, ok = n.encode()
+	return id, n, ok
 }

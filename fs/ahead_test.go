@@ -1,10 +1,15 @@
 package fs
 
 import (
+	"fmt"
+	"os"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
 
+	"backupfs/archive"
+	"backupfs/index/indextest"
 	"backupfs/internal/testenv"
 )
 
@@ -123,4 +128,88 @@ func TestWalkAnyOrder(t *testing.T) {
 			t.Errorf("%d of %d files were asked for after all that", w.asks, len(w.files))
 		}
 	})
+}
+
+// TestGoOn: when all of a folder is handed over, what the next one begins with is inflated, so that nothing is read from the archive for it any
+// more, and not all of it; its first window is as large as the last one here was.
+func TestGoOn(t *testing.T) {
+	f := newFS(t)
+	body := strings.Repeat("x", archive.MemberSize*3/4)
+	run := indextest.Run{Begun: day}
+	for _, name := range []string{"INBOX.a", "INBOX.b"} {
+		folder := indextest.Folder{UniqueID: name, Name: name}
+		for uid := range uint32(4) {
+			folder.Messages = append(folder.Messages, indextest.Message{UID: uid + 1, Body: fmt.Sprint(name, uid, body), Date: 1254000000})
+		}
+		run.Folders = append(run.Folders, folder)
+	}
+	path, err := mustArchive(t, f, "brong", run).Archive()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := [2]uint64{mustLookup(t, f, rootID, "brong", "2009-09-28", "INBOX", "a").NodeId, mustLookup(t, f, rootID, "brong", "2009-09-28", "INBOX", "b").NodeId}
+	n, _ := decode(ids[0])
+	u, err := f.users.acquire(newRequest(nil), n.slot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.users.release(u)
+	l, err := f.listing(u, ids[0], n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const window = archive.MemberSize * 3 / 2
+	f.goOn(u, l, window)
+
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(path, 0); err != nil {
+		t.Fatal(err)
+	}
+	next, ok := f.listings.get(ids[1])
+	if !ok {
+		t.Fatal("the next folder is not listed")
+	}
+	var cached []bool
+	for i, p := range next.files {
+		tar, _ := next.tar(i)
+		_, err := f.members.ReadAt(t.Context(), u.archive, u.known, make([]byte, min(p.size, 1000)), tar)
+		cached = append(cached, err == nil)
+	}
+	if !cached[0] || !cached[1] || cached[len(cached)-1] {
+		t.Errorf("of the next folder these are inflated: %v", cached)
+	}
+	if from, to, _, ok := next.walk.next(next.files, next.walk.asked(0)); !ok || next.walk.size != window || next.walk.first != 0 {
+		t.Errorf("its first window is files %d to %d, of %d bytes", from, to, next.walk.size)
+	}
+	if err := os.WriteFile(path, whole, 0o600); err != nil { // newFS checks it
+		t.Fatal(err)
+	}
+}
+
+// TestWalkEnds: that all of a folder is handed over is told once for each time that it is.
+func TestWalkEnds(t *testing.T) {
+	files := make([]file, 100)
+	for i := range files {
+		files[i].size = 10 << 10
+	}
+	w := newWalked(files)
+	for range 2 {
+		var ended int
+		for i := range files {
+			w.read(nil, i)
+			if size, ok := w.walk.ended(len(files)); ok {
+				ended++
+				if size < minWindow || size > maxWindow {
+					t.Errorf("the last window had %d bytes", size)
+				}
+			}
+		}
+		if ended != 1 {
+			t.Errorf("ended %d times", ended)
+		}
+		clear(w.has)
+	}
 }
