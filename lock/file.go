@@ -63,11 +63,13 @@ func isVerb(arg string) bool {
 }
 
 // holderIn reads what a holder wrote, empty if it is nothing of the kind.
-var holderIn = regexp.MustCompile(`^([0-9]{1,19})( [\w.-]+( [a-z]+)? on [\w.-]+)?$`)
+var holderIn = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^([0-9]{1,19})( [\w.-]+( [a-z]+)? on [\w.-]+)?$`)
+})
 
 func readHolder(f *os.File) string {
 	b, _ := io.ReadAll(io.LimitReader(f, maxHolder))
-	m := holderIn.FindStringSubmatch(strings.TrimSpace(string(b)))
+	m := holderIn().FindStringSubmatch(strings.TrimSpace(string(b)))
 	switch {
 	case m == nil:
 		return ""
