@@ -43,6 +43,7 @@ demo:
 test:
 	@scripts/deps.sh test
 	go test -count=1 -timeout 45m ./...
+	go test -count=1 -tags purego ./internal/deflate ./internal/pagecache
 
 race:
 	@scripts/deps.sh test

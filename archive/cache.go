@@ -63,8 +63,9 @@ func NewCache(bytes int64) *Cache {
 func (c *Cache) ReadAt(ctx context.Context, a *Archive, known Known, p []byte, off int64) (int, error) {
 	n := 0
 	for n < len(p) {
-		err := c.use(ctx, a, known, off+int64(n), func(data []byte) error {
-			n += copy(p[n:], data)
+		at := off + int64(n)
+		err := c.View(ctx, a, known, at, func(data []byte, start int64) error {
+			n += copy(p[n:], data[at-start:])
 			return nil
 		})
 		if err != nil {
@@ -90,23 +91,25 @@ func (s section) ReadAt(p []byte, off int64) (int, error) {
 	return s.c.ReadAt(s.ctx, s.a, s.known, p, off)
 }
 
-// View calls f with n tar bytes of a at off, which f must neither change nor keep.
-func (c *Cache) View(ctx context.Context, a *Archive, known Known, off, n int64, f func(data []byte) error) error {
-	whole := false
-	err := c.use(ctx, a, known, off, func(data []byte) error {
-		if whole = int64(len(data)) >= n; whole {
-			return f(data[:n])
-		}
-		return nil
-	})
-	if err != nil || whole {
+// View calls f with what is inflated around a tar offset of a, and where in the tar it begins; f must neither change nor keep it.
+func (c *Cache) View(ctx context.Context, a *Archive, known Known, off int64, f func(data []byte, start int64) error) error {
+	m, err := known.Member(off)
+	if err != nil {
 		return err
 	}
-	p := make([]byte, n)
-	if _, err := c.ReadAt(ctx, a, known, p, off); err != nil {
+	if off < m.Tar || off >= m.End().Tar {
+		return a.damaged(m.File, fmt.Errorf("the member for %d of the tar holds %d to %d", off, m.Tar, m.End().Tar))
+	}
+	p, start, err := c.pieceAt(ctx, a, known, m, off)
+	if err != nil {
 		return err
 	}
-	return f(p)
+	defer c.release(p)
+	around, err := p.around(off - start)
+	if err != nil {
+		return err
+	}
+	return f(p.data[around.from:around.to], start+around.from)
 }
 
 // Load inflates the member that holds a tar offset, if it is of at most MemberSize bytes, unless it is there.
@@ -120,27 +123,6 @@ func (c *Cache) Load(ctx context.Context, a *Archive, known Known, tar int64) er
 		c.release(p)
 	}
 	return err
-}
-
-// use calls f with the tar bytes from off to the end of the piece that holds it, or of what is right there.
-func (c *Cache) use(ctx context.Context, a *Archive, known Known, off int64, f func(data []byte) error) error {
-	m, err := known.Member(off)
-	if err != nil {
-		return err
-	}
-	if off < m.Tar || off >= m.End().Tar {
-		return a.damaged(m.File, fmt.Errorf("the member for %d of the tar holds %d to %d", off, m.Tar, m.End().Tar))
-	}
-	p, start, err := c.pieceAt(ctx, a, known, m, off)
-	if err != nil {
-		return err
-	}
-	defer c.release(p)
-	data, err := p.from(off - start)
-	if err != nil {
-		return err
-	}
-	return f(data)
 }
 
 // pieceAt returns the piece of a member that holds a tar offset, and where it begins. It must be released.

@@ -122,17 +122,17 @@ func (c *Cache) proven(ctx context.Context, a *Archive, known Known, x Content, 
 	return [sha1.Size]byte(sum.Sum(nil)) == x.SHA1, nil
 }
 
-// from returns the piece's bytes from an offset in it on, as far as they are right.
-func (p *piece) from(off int64) ([]byte, error) {
+// around is the stretch of a piece around an offset in it that is right.
+func (p *piece) around(off int64) (span, error) {
 	if p.damage == nil {
-		return p.data[off:], nil
+		return span{0, int64(len(p.data))}, nil
 	}
 	for _, s := range p.good {
 		if s.from <= off && off < s.to {
-			return p.data[off:s.to], nil
+			return s, nil
 		}
 	}
-	return nil, p.damage
+	return span{}, p.damage
 }
 
 // remains returns what still comes out of a damaged member, of which nothing is vouched for, in the place of dst; it has room for the rest.

@@ -2,12 +2,13 @@ package fs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
-	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sync/errgroup"
 
+	"backupfs/internal/pagecache"
 	"backupfs/internal/store"
 )
 
@@ -26,8 +27,17 @@ const (
 // ahead is what is done before the kernel asks. Its goroutines hold no lock while they hand files over: the kernel may let them
 // wait for a page until another request is answered.
 type ahead struct {
-	server *fuse.Server // nil in a file system that is not mounted
+	kernel *pagecache.Kernel // nil in a file system that is not mounted
 	group  errgroup.Group
+}
+
+// close waits for what is done ahead.
+func (a *ahead) close() error {
+	err := a.group.Wait()
+	if a.kernel != nil {
+		err = errors.Join(err, a.kernel.Close())
+	}
+	return err
 }
 
 // aside does work on a user beside the requests, unless the mount has much to do. It is no request: who asks for the same later
@@ -52,7 +62,7 @@ func (f *FS) aside(u *user, work func()) (started bool) {
 
 // readAhead is called for each file that the kernel asks for.
 func (f *FS) readAhead(u *user, id uint64, n node) {
-	if f.ahead.server == nil {
+	if f.ahead.kernel == nil {
 		return
 	}
 	l, i := f.listed(id)
@@ -94,46 +104,6 @@ func (f *FS) stretch(u *user, n node) {
 	}
 	if len(l.files) > 0 {
 		f.stretches.put(l.files[0].node, l, 1)
-	}
-}
-
-// handOver hands windows to the kernel as long as they are wanted.
-func (f *FS) handOver(u *user, l *listing) {
-	done := false
-	defer func() {
-		if !done {
-			l.walk.stop()
-		}
-	}()
-	last := l.lastContent()
-	end := int64(0) // of the member that was taken from last
-	for first := true; ; first = false {
-		from, to, mark, ok := l.walk.next(l.files, first)
-		if !ok {
-			done = true
-			if size, ok := l.walk.ended(len(l.files)); ok {
-				f.goOn(u, l, size)
-			}
-			return
-		}
-		for i := from; i < to; i++ {
-			p := &l.files[i]
-			tar, ok := l.tar(i)
-			if i == mark || !ok || tar < 0 || p.size == 0 || p.size > maxHanded || l.walk.skip(i) {
-				continue
-			}
-			if tar >= end {
-				end = f.inflateAhead(u, tar, last)
-			}
-			known := true
-			_ = f.members.View(context.Background(), u.archive, u.known, tar, p.size, func(data []byte) error {
-				known = f.ahead.server.InodeNotifyStoreCache(p.node, 0, data) == fuse.OK
-				return nil
-			}) // whoever asks for the file is told of an error
-			if !known {
-				return // to the kernel: the file was not listed, or is forgotten. Or the mount has ended
-			}
-		}
 	}
 }
 
@@ -191,7 +161,7 @@ func (f *FS) goOn(u *user, l *listing, size int64) {
 
 // listAhead makes the listing that a walk wants next, while the kernel digests this one.
 func (f *FS) listAhead(u *user, n node) {
-	if f.ahead.server == nil {
+	if f.ahead.kernel == nil {
 		return
 	}
 	if id, next, ok := f.behind(u, n); ok {

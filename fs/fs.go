@@ -2,6 +2,7 @@ package fs
 
 import (
 	"errors"
+	"fmt"
 	"log"
 	"math/rand/v2"
 	"time"
@@ -11,6 +12,7 @@ import (
 
 	"backupfs/archive"
 	"backupfs/history"
+	"backupfs/internal/pagecache"
 	"backupfs/internal/store"
 )
 
@@ -91,7 +93,7 @@ func New(opts Options) *FS {
 
 // Close closes all archives and indexes. No request may be under way, and the mount must have ended.
 func (f *FS) Close() error {
-	return errors.Join(f.ahead.group.Wait(), f.users.close())
+	return errors.Join(f.ahead.close(), f.users.close())
 }
 
 func (f *FS) String() string { return "backupfs" }
@@ -99,4 +101,9 @@ func (f *FS) SetDebug(bool)  {}
 func (f *FS) OnUnmount()     {}
 
 // Init is called when the mount is there, before the first request.
-func (f *FS) Init(server *fuse.Server) { f.ahead.server = server }
+func (f *FS) Init(*fuse.Server) {
+	var err error
+	if f.ahead.kernel, err = pagecache.Open(); err != nil {
+		f.logOnce(fmt.Sprintf("nothing is read ahead: %v", err))
+	}
+}
