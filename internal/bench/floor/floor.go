@@ -4,6 +4,7 @@
 package floor
 
 import (
+	"errors"
 	"math"
 	"runtime/debug"
 	"sync/atomic"
@@ -11,6 +12,8 @@ import (
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sync/errgroup"
+
+	"backupfs/internal/pagecache"
 )
 
 const (
@@ -22,7 +25,7 @@ const (
 type fileSystem struct {
 	fuse.RawFileSystem
 	nodes  []*node // by node id; what stands in a folder follows one another, in the order of its listing
-	server *fuse.Server
+	kernel *pagecache.Kernel
 	ahead  errgroup.Group
 }
 
@@ -31,17 +34,19 @@ type node struct {
 	path   string
 	parent *node
 	out    fuse.EntryOut // what a lookup answers
-	data   []byte        // of a file
+	data   []byte        // of a file: a piece of its folder's contents
+	at     uint32        // where it begins in that
 	folder
 }
 
 // folder is what a node has that is one.
 type folder struct {
-	list   []listed // "." and ".." first
-	byName map[string]*node
-	first  uint64        // file with contents: when it is asked for, the others are handed over
-	end    uint64        // behind the last node
-	passed atomic.Uint64 // behind the file asked for last, since the first one was
+	list     []listed // "." and ".." first
+	byName   map[string]*node
+	contents []byte        // of its files, one behind the other
+	first    uint64        // file with contents: when it is asked for, the others are handed over
+	end      uint64        // behind the last node
+	passed   atomic.Uint64 // behind the file asked for last, since the first one was
 }
 
 // listed is an entry of a listing as the kernel gets it.
@@ -62,8 +67,11 @@ func Serve(tree, point string) error {
 		return err
 	}
 	server.Serve()
-	return f.ahead.Wait()
+	return f.close()
 }
+
+// close is for when the mount has ended.
+func (f *fileSystem) close() error { return errors.Join(f.ahead.Wait(), f.kernel.Close()) }
 
 // mount is with the options of backupfs that the kernel's speed hangs on.
 func mount(f fuse.RawFileSystem, point string) (*fuse.Server, error) {
@@ -80,7 +88,12 @@ func mount(f fuse.RawFileSystem, point string) (*fuse.Server, error) {
 	})
 }
 
-func (f *fileSystem) Init(server *fuse.Server) { f.server = server }
+func (f *fileSystem) Init(*fuse.Server) {
+	var err error
+	if f.kernel, err = pagecache.Open(); err != nil {
+		panic(err) // there is one mount in this process
+	}
+}
 
 func (f *fileSystem) Lookup(_ <-chan struct{}, h *fuse.InHeader, name string, out *fuse.EntryOut) fuse.Status {
 	n := f.nodes[h.NodeId].byName[name]
@@ -141,14 +154,19 @@ func (f *fileSystem) Read(_ <-chan struct{}, in *fuse.ReadIn, _ []byte) (fuse.Re
 	return fuse.ReadResultData(n.data[from:min(from+uint64(in.Size), size)]), fuse.OK
 }
 
-// handOver gives the kernel the files of a folder (NOTIFY_STORE). Who reads them may overtake it.
+// atOnce is how many files are handed over in one call, as many as a member of an archive holds.
+const atOnce = 45
+
+// handOver gives the kernel the files of a folder. Who reads them may overtake it.
 func (f *fileSystem) handOver(dir *node) {
-	for id := dir.passed.Load(); id < dir.end; id = max(id+1, dir.passed.Load()) {
-		data := f.nodes[id].data
-		if len(data) == 0 || len(data) > maxHanded {
-			continue
+	batch := make([]pagecache.File, 0, atOnce)
+	for id := dir.passed.Load(); id < dir.end; id = max(id, dir.passed.Load()) {
+		for batch = batch[:0]; id < dir.end && len(batch) < atOnce; id++ {
+			if n := f.nodes[id]; len(n.data) > 0 && len(n.data) <= maxHanded {
+				batch = append(batch, pagecache.File{Node: id, Off: n.at, Size: uint32(len(n.data))})
+			}
 		}
-		if f.server.InodeNotifyStoreCache(id, 0, data) != fuse.OK {
+		if f.kernel.Store(batch, dir.contents) != nil {
 			return // it was not listed, or is forgotten, or the mount has ended
 		}
 	}

@@ -120,7 +120,7 @@ func mustMount(t *testing.T, tree string) (point string, c *counter) {
 	var served errgroup.Group
 	served.Go(func() error {
 		server.Serve()
-		return f.ahead.Wait()
+		return f.close()
 	})
 	t.Cleanup(func() {
 		if err := server.Unmount(); err != nil {

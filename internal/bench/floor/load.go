@@ -2,6 +2,7 @@ package floor
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -70,6 +71,17 @@ func (f *fileSystem) list(dir *node) error {
 		dir.enter(e.Name(), n, n.out)
 	}
 	dir.end = uint64(len(f.nodes))
+	var size uint64
+	for _, n := range f.nodes[dir.end-uint64(len(entries)) : dir.end] {
+		if n.out.Mode&syscall.S_IFMT == syscall.S_IFREG {
+			n.at = uint32(size)
+			size += n.out.Size
+		}
+	}
+	if size > math.MaxUint32 {
+		return fmt.Errorf("%s has more than 4 GiB", dir.path)
+	}
+	dir.contents = make([]byte, size)
 	return nil
 }
 
@@ -79,10 +91,15 @@ func (dir *node) enter(name string, n *node, out fuse.EntryOut) {
 }
 
 // read reads a file's contents.
-func (n *node) read() (err error) {
-	n.data, err = os.ReadFile(n.path)
-	if err == nil && uint64(len(n.data)) != n.out.Size {
-		err = fmt.Errorf("%s has %d bytes, not %d", n.path, len(n.data), n.out.Size)
+func (n *node) read() error {
+	data, err := os.ReadFile(n.path)
+	if err == nil && uint64(len(data)) != n.out.Size {
+		err = fmt.Errorf("%s has %d bytes, not %d", n.path, len(data), n.out.Size)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	n.data = n.parent.contents[n.at:][:len(data)]
+	copy(n.data, data)
+	return nil
 }
