@@ -5,12 +5,12 @@ import (
 	"maps"
 	"os/exec"
 	"sync"
-	"syscall"
 	"testing"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 
 	"backupfs/index/indextest"
+	"backupfs/internal/fusetest"
 )
 
 // counter counts what the kernel asks.
@@ -93,21 +93,7 @@ func TestKernelAsksOnce(t *testing.T) {
 	day2 := indextest.Run{Begun: day.AddDate(0, 0, 1), Folders: []indextest.Folder{folder}}
 	mustArchive(t, f, "brong", day1, day2)
 	c := &counter{FS: f, asked: map[string]int{}}
-	dir := t.TempDir()
-	server, err := fuse.NewServer(c, dir, &fuse.MountOptions{Name: "backupfs", DirectMountStrict: true,
-		Options: []string{"default_permissions", "ro"}, EnableSymlinkCaching: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	served := make(chan struct{})
-	go func() { defer close(served); server.Serve() }()
-	t.Cleanup(func() {
-		if err := syscall.Unmount(dir, 0); err != nil {
-			t.Error(err)
-		}
-		<-served
-	})
-	// Other processes look, or this one could wait for itself.
+	dir := fusetest.Mount(t, c, &fuse.MountOptions{Name: "backupfs", Options: []string{"default_permissions", "ro"}, EnableSymlinkCaching: true})
 	cat := func(date string) map[string]int {
 		t.Helper()
 		out, err := exec.Command("sh", "-c", "cat "+dir+"/brong/"+date+"/INBOX/*. | wc -c").CombinedOutput()

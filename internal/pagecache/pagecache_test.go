@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"backupfs/internal/fusetest"
 )
 
 // tree is a folder of files 0, 1 and so on, with the node ids firstNode and on. Whatever is asked for of them is wrong: that the kernel has what it was
@@ -57,23 +59,11 @@ func (f *tree) Read(_ <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.ReadRe
 	return fuse.ReadResultData(bytes.Repeat([]byte{'!'}, len(buf))), fuse.OK
 }
 
-// mustMount mounts it, and has the kernel look at its files. Only other processes read there, or this one could wait for itself.
+// mustMount mounts it, and has the kernel look at its files.
 func mustMount(t *testing.T, f *tree) (dir string) {
 	t.Helper()
-	dir = t.TempDir()
 	f.RawFileSystem = fuse.NewDefaultRawFileSystem()
-	server, err := fuse.NewServer(f, dir, &fuse.MountOptions{Name: "pagecache", DirectMountStrict: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	served := make(chan struct{})
-	go func() { defer close(served); server.Serve() }()
-	t.Cleanup(func() {
-		if err := syscall.Unmount(dir, 0); err != nil {
-			t.Error(err)
-		}
-		<-served
-	})
+	dir = fusetest.Mount(t, f, &fuse.MountOptions{Name: "pagecache"})
 	for i := range f.sizes {
 		if out, err := exec.Command("stat", filepath.Join(dir, fmt.Sprint(i))).CombinedOutput(); err != nil {
 			t.Fatalf("%v: %s", err, out)

@@ -62,7 +62,7 @@ func Serve(tree, point string) error {
 		return err
 	}
 	debug.SetGCPercent(-1) // all that there is stays, and little is added
-	server, err := mount(f, point)
+	server, err := fuse.NewServer(f, point, options())
 	if err != nil {
 		return err
 	}
@@ -73,9 +73,9 @@ func Serve(tree, point string) error {
 // close is for when the mount has ended.
 func (f *fileSystem) close() error { return errors.Join(f.ahead.Wait(), f.kernel.Close()) }
 
-// mount is with the options of backupfs that the kernel's speed hangs on.
-func mount(f fuse.RawFileSystem, point string) (*fuse.Server, error) {
-	return fuse.NewServer(f, point, &fuse.MountOptions{
+// options are those of backupfs that the kernel's speed hangs on.
+func options() *fuse.MountOptions {
+	return &fuse.MountOptions{
 		Name:                 "floor",
 		FsName:               "floor",
 		Options:              []string{"default_permissions", "ro"},
@@ -85,7 +85,7 @@ func mount(f fuse.RawFileSystem, point string) (*fuse.Server, error) {
 		ExtraCapabilities:    fuse.CAP_NO_OPENDIR_SUPPORT | fuse.CAP_NO_EXPORT_SUPPORT,
 		DisableSplice:        true,
 		MaxBackground:        64,
-	})
+	}
 }
 
 func (f *fileSystem) Init(*fuse.Server) {

@@ -12,12 +12,10 @@ import (
 	"time"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
-	"golang.org/x/sync/errgroup"
 
 	"backupfs/internal/compose"
+	"backupfs/internal/fusetest"
 )
-
-// Other processes look, or this one could wait for itself.
 
 // What is mounted is the tree, to the byte, while the files of its folders are handed over.
 func TestTree(t *testing.T) {
@@ -112,24 +110,11 @@ func mustMount(t *testing.T, tree string) (point string, c *counter) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	point, c = t.TempDir(), &counter{fileSystem: f, asked: map[string]bool{}}
-	server, err := mount(c, point)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var served errgroup.Group
-	served.Go(func() error {
-		server.Serve()
-		return f.close()
-	})
-	t.Cleanup(func() {
-		if err := server.Unmount(); err != nil {
-			t.Error(err)
-			return
-		}
-		if err := served.Wait(); err != nil {
+	c = &counter{fileSystem: f, asked: map[string]bool{}}
+	t.Cleanup(func() { // when the mount has ended
+		if err := f.close(); err != nil {
 			t.Error(err)
 		}
 	})
-	return point, c
+	return fusetest.Mount(t, c, options()), c
 }

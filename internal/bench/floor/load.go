@@ -59,25 +59,23 @@ func (f *fileSystem) list(dir *node) error {
 	dir.byName = make(map[string]*node, len(entries))
 	dir.enter(".", dir, fuse.EntryOut{})
 	dir.enter("..", dir.parent, fuse.EntryOut{}) // the kernel takes no attributes from these two
+	var size uint64                              // of its files so far
 	for _, e := range entries {
 		n := &node{path: filepath.Join(dir.path, e.Name()), parent: dir}
 		if err := f.add(n); err != nil {
 			return err
 		}
-		if dir.first == 0 && n.out.Mode&syscall.S_IFMT == syscall.S_IFREG && n.out.Size > 0 {
-			dir.first = n.out.NodeId
+		if n.out.Mode&syscall.S_IFMT == syscall.S_IFREG {
+			if dir.first == 0 && n.out.Size > 0 {
+				dir.first = n.out.NodeId
+			}
+			n.at = uint32(size)
+			size += n.out.Size
 		}
 		dir.byName[e.Name()] = n
 		dir.enter(e.Name(), n, n.out)
 	}
 	dir.end = uint64(len(f.nodes))
-	var size uint64
-	for _, n := range f.nodes[dir.end-uint64(len(entries)) : dir.end] {
-		if n.out.Mode&syscall.S_IFMT == syscall.S_IFREG {
-			n.at = uint32(size)
-			size += n.out.Size
-		}
-	}
 	if size > math.MaxUint32 {
 		return fmt.Errorf("%s has more than 4 GiB", dir.path)
 	}
