@@ -65,8 +65,5 @@ func (k *Kernel) Store(files []File, data []byte) error {
 			return fmt.Errorf("node %#x: %d bytes at %d of %d", f.Node, f.Size, f.Off, len(data))
 		}
 	}
-	if len(files) == 0 || len(data) == 0 {
-		return nil
-	}
 	return store(k.fd, files, data)
 }
