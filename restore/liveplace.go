@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 
 	"backupfs/cyrus"
 	"backupfs/source"
@@ -67,9 +68,9 @@ func (p *livePlace) Put(m *Message) (err error) {
 }
 
 // unmerged begins the names of message files that are not merged. Of two processes at a folder, each has its own.
-var unmerged = "backupfs-" + rand.Text() + "-"
+var unmerged = sync.OnceValue(func() string { return "backupfs-" + rand.Text() + "-" })
 
-func unmergedName(n int) string { return unmerged + strconv.Itoa(n) + ".tmp" }
+func unmergedName(n int) string { return unmerged() + strconv.Itoa(n) + ".tmp" }
 
 func isUnmerged(name string) bool {
 	return strings.HasPrefix(name, "backupfs-") && strings.HasSuffix(name, ".tmp")

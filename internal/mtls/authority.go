@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"sync"
 	"time"
 )
 
@@ -91,11 +92,11 @@ func (a *Authority) Client(name string) (dir string, err error) {
 	return a.side(clientRole, &x509.Certificate{}, []string{name})
 }
 
-var hostName = regexp.MustCompile(`^[0-9A-Za-z_][0-9A-Za-z_.-]*$`)
+var hostName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9A-Za-z_][0-9A-Za-z_.-]*$`) })
 
 // CheckName is an error where a name cannot be one of a host, and so no folder's.
 func CheckName(name string) error {
-	if net.ParseIP(name) == nil && !hostName.MatchString(name) {
+	if net.ParseIP(name) == nil && !hostName().MatchString(name) {
 		return fmt.Errorf("%q: neither a host's name nor an IP address", name)
 	}
 	return nil
